@@ -1,0 +1,132 @@
+//! What an Envoy is made of.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cluster::Cluster;
+use crate::envoy::Envoy;
+use crate::error::StartError;
+use crate::log::Level;
+use crate::module::Module;
+use crate::plugin::{FailurePolicy, Plugin};
+use crate::property::Property;
+use crate::world::World;
+
+/// An Envoy that has not started yet.
+#[derive(Debug)]
+#[must_use = "nothing runs before `start`"]
+pub struct Builder {
+    module: Module,
+    plugin: Plugin,
+    world: World,
+    workers: usize,
+}
+
+impl Builder {
+    pub(crate) fn new(module: &Module) -> Self {
+        Self { module: module.clone(), plugin: Plugin::default(), world: World::default(), workers: 1 }
+    }
+
+    /// The plugin's configuration, for `proxy_on_configure`.
+    pub fn plugin_config(mut self, config: impl AsRef<[u8]>) -> Self {
+        self.plugin.plugin_config = config.as_ref().to_vec();
+        self
+    }
+
+    /// The VM's configuration, for `proxy_on_vm_start`.
+    pub fn vm_config(mut self, config: impl AsRef<[u8]>) -> Self {
+        self.plugin.vm_config = config.as_ref().to_vec();
+        self
+    }
+
+    /// The plugin's name.
+    pub fn plugin_name(mut self, name: impl Into<String>) -> Self {
+        self.plugin.name = name.into();
+        self
+    }
+
+    /// The name of the root context.
+    pub fn root_id(mut self, id: impl Into<String>) -> Self {
+        self.plugin.root_id = id.into();
+        self
+    }
+
+    /// The id that the VMs share their data under.
+    pub fn vm_id(mut self, id: impl Into<String>) -> Self {
+        self.plugin.vm_id = id.into();
+        self
+    }
+
+    /// An environment variable of the filter.
+    pub fn environment(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.plugin.environment.push((key.into(), value.into()));
+        self
+    }
+
+    /// The number of worker threads; one unless told otherwise. The main thread's VM comes on top.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// A property that holds for every stream unless it has its own: `&["xds", "node", "id"]`.
+    ///
+    /// Filters find what older Envoys had at the top, such as `node`, under `xds`, where Envoy 1.40 has it;
+    /// here both ways of saying it will do.
+    pub fn property(mut self, path: &[&str], value: impl Into<Property>) -> Self {
+        self.world.properties.set(path, value.into());
+        self
+    }
+
+    /// A cluster that call-outs can go to.
+    pub fn cluster(mut self, name: impl Into<String>, cluster: Cluster) -> Self {
+        self.world.clusters.insert(name.into(), cluster);
+        self
+    }
+
+    /// What happens to requests once a VM has died.
+    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
+        self.plugin.failure_policy = policy;
+        self
+    }
+
+    /// The level that Envoy logs at; information and graver unless told otherwise.
+    pub fn log_level(mut self, level: Level) -> Self {
+        self.world.log_level = level;
+        self
+    }
+
+    /// The wall clock at the start; 2026-01-01 00:00:00 UTC unless told otherwise.
+    pub fn now(mut self, now: SystemTime) -> Self {
+        self.world.started_at = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        self
+    }
+
+    /// The seed of `random_get`.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.world.random = seed;
+        self
+    }
+
+    /// The fuel that one callback may use before it is killed as an endless loop.
+    pub fn fuel_per_callback(mut self, fuel: u64) -> Self {
+        self.plugin.fuel_per_callback = fuel;
+        self
+    }
+
+    /// The bytes that a VM's memory may grow to.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.plugin.memory_limit = bytes;
+        self
+    }
+
+    /// Starts as Envoy does: a base VM, a canary that is dropped, the main thread's VM, and the workers'.
+    ///
+    /// # Errors
+    /// Names what is wrong with the module, or what the filter did not accept.
+    pub fn start(self) -> Result<Envoy, StartError> {
+        let world = Rc::new(RefCell::new(self.world));
+        Envoy::start(&self.module, Rc::new(self.plugin), world, self.workers)
+    }
+}

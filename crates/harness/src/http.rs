@@ -1,0 +1,319 @@
+//! Envoy's HTTP filter chain with one filter in it: what is called when, and what its answers do.
+
+use crate::action;
+use crate::callback::{self, Callback, Outcome};
+use crate::header_map::HeaderMap;
+use crate::plugin::FailurePolicy;
+use crate::reply::Reply;
+use crate::state::{Cx, ROOT};
+use crate::stream::{Ending, Part, Path, Stage, Stream};
+use crate::trace::What;
+use crate::vm;
+
+/// One of the two ways through a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Direction {
+    Request,
+    Response,
+}
+
+impl Direction {
+    pub(crate) fn of(self, stream: &mut Stream) -> &mut Path {
+        match self {
+            Self::Request => &mut stream.request,
+            Self::Response => &mut stream.response,
+        }
+    }
+
+    const fn callbacks(self) -> [&'static Callback; 3] {
+        match self {
+            Self::Request => [callback::REQUEST_HEADERS, callback::REQUEST_BODY, callback::REQUEST_TRAILERS],
+            Self::Response => {
+                [callback::RESPONSE_HEADERS, callback::RESPONSE_BODY, callback::RESPONSE_TRAILERS]
+            }
+        }
+    }
+}
+
+/// What a filter's answer amounts to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Continue,
+    Hold,
+    /// Stop, and let the data go to waste.
+    Drop,
+}
+
+/// Brings headers to the filter.
+pub(crate) fn headers(cx: &mut Cx<'_>, id: u32, direction: Direction, headers: HeaderMap, end: bool) {
+    let count = size(headers.len());
+    let Some(path) = path(cx, id, direction) else { return };
+    path.headers = Some(headers);
+    path.end_seen = end;
+    if direction == Direction::Request {
+        create(cx, id);
+    }
+    let Some(path) = self::path(cx, id, direction) else { return };
+    path.readable.headers = true;
+    let [callback, _, _] = direction.callbacks();
+    let verdict = ask(cx, id, direction, callback, &[id, count, u32::from(end)]);
+    let Some(path) = self::path(cx, id, direction) else { return };
+    if path.stage != Stage::Waiting {
+        return;
+    }
+    match verdict {
+        Verdict::Continue => {
+            path.readable.headers = false;
+            path.release();
+            ended(cx, id);
+        }
+        Verdict::Hold | Verdict::Drop => path.stage = Stage::HeldHeaders,
+    }
+    feed(cx, id, direction);
+}
+
+/// Brings a part of the body, or the trailers, to the filter; it waits if the headers do.
+pub(crate) fn part(cx: &mut Cx<'_>, id: u32, direction: Direction, part: Part) {
+    let Some(path) = path(cx, id, direction) else { return };
+    path.arrived.push_back(part);
+    feed(cx, id, direction);
+}
+
+fn feed(cx: &mut Cx<'_>, id: u32, direction: Direction) {
+    while let Some(path) = path(cx, id, direction) {
+        if !matches!(path.stage, Stage::Flowing | Stage::HeldBody) {
+            return;
+        }
+        match path.arrived.pop_front() {
+            Some(Part::Data { bytes, end }) => data(cx, id, direction, bytes, end),
+            Some(Part::Trailers(map)) => trailers(cx, id, direction, map),
+            None => return,
+        }
+    }
+}
+
+fn data(cx: &mut Cx<'_>, id: u32, direction: Direction, mut bytes: Vec<u8>, end: bool) {
+    let Some(path) = path(cx, id, direction) else { return };
+    path.end_seen |= end;
+    path.readable.body = true;
+    path.visible_body().append(&mut bytes);
+    let count = size(path.visible_body().len());
+    let [_, callback, _] = direction.callbacks();
+    let verdict = ask(cx, id, direction, callback, &[id, count, u32::from(end)]);
+    let Some(path) = self::path(cx, id, direction) else { return };
+    let mut chunk = std::mem::take(&mut path.chunk);
+    path.body_is_lost = verdict == Verdict::Drop;
+    match verdict {
+        Verdict::Continue => {
+            path.readable.body = false;
+            path.held.append(&mut chunk);
+            path.release();
+            ended(cx, id);
+        }
+        Verdict::Hold => {
+            path.held.append(&mut chunk);
+            path.stage = Stage::HeldBody;
+        }
+        Verdict::Drop => path.stage = Stage::HeldBody,
+    }
+}
+
+fn trailers(cx: &mut Cx<'_>, id: u32, direction: Direction, map: HeaderMap) {
+    let Some(path) = path(cx, id, direction) else { return };
+    let count = size(map.len());
+    path.trailers = Some(map);
+    path.end_seen = true;
+    path.readable.trailers = true;
+    let [_, _, callback] = direction.callbacks();
+    let verdict = ask(cx, id, direction, callback, &[id, count]);
+    let Some(path) = self::path(cx, id, direction) else { return };
+    if verdict == Verdict::Continue {
+        path.readable.trailers = false;
+        path.release();
+        ended(cx, id);
+    } else {
+        path.stage = Stage::HeldTrailers;
+    }
+}
+
+/// `proxy_continue_stream`, after the callback.
+pub(crate) fn resume(cx: &mut Cx<'_>, id: u32, direction: Direction) {
+    let Some(path) = path(cx, id, direction) else { return };
+    match path.stage {
+        Stage::Flowing => return,
+        // Within the callback for the headers: they go on, whatever it answers.
+        Stage::Waiting if path.headers.is_some() => path.release(),
+        Stage::Waiting => return,
+        // What has arrived meanwhile is new to the filter, the end included.
+        Stage::HeldHeaders | Stage::HeldBody | Stage::HeldTrailers => path.release(),
+    }
+    ended(cx, id);
+    feed(cx, id, direction);
+}
+
+/// `proxy_send_local_response`, after the callback; and Envoy's own answer for a dead VM.
+pub(crate) fn reply(cx: &mut Cx<'_>, id: u32, reply: Reply) {
+    let Some(stream) = cx.data_mut().streams.get_mut(&id) else { return };
+    stream.reply_queued = false;
+    // The details of the last one count, even if it comes too late for the rest.
+    if stream.end.is_none() || stream.end == Some(Ending::Replied) {
+        stream.details = Some(reply.details.clone());
+    }
+    if stream.end.is_some() {
+        return;
+    }
+    stream.request.arrived.clear();
+    if stream.response.passed {
+        cx.data().trace(What::Note(format!("stream #{id} is reset: its response has begun")));
+        reset(cx, id);
+        return;
+    }
+    if stream.response.headers.is_some() {
+        // The filter has a response in its hands; the answer goes straight to the client.
+        let (map, body) = reply.response(&stream.request.headers.clone().unwrap_or_default());
+        stream.replying = Some(reply);
+        stream.response = Path { headers: Some(map), body, passed: true, ended: true, ..Path::default() };
+        ended(cx, id);
+    } else if stream.is_decoding {
+        // Not to get in the way of the running callback. Of several, the first counts.
+        stream.prepared.get_or_insert(reply);
+    } else {
+        reply_through_filter(cx, id, reply);
+    }
+}
+
+fn reply_through_filter(cx: &mut Cx<'_>, id: u32, reply: Reply) {
+    let Some(stream) = open(cx, id) else { return };
+    let (map, body) = reply.response(&stream.request.headers.clone().unwrap_or_default());
+    stream.replying = Some(reply);
+    let is_whole = body.is_empty();
+    headers(cx, id, Direction::Response, map, is_whole);
+    if !is_whole {
+        part(cx, id, Direction::Response, Part::Data { bytes: body, end: true });
+    }
+}
+
+/// `proxy_close_stream`, after the callback.
+pub(crate) fn reset(cx: &mut Cx<'_>, id: u32) {
+    end(cx, id, Ending::Reset);
+}
+
+/// Ends a stream: the filter may log it, and then forgets it.
+pub(crate) fn end(cx: &mut Cx<'_>, id: u32, ending: Ending) {
+    let Some(stream) = open(cx, id) else { return };
+    stream.end = Some(ending);
+    if ending == Ending::Replied
+        && let Some(reply) = stream.replying.take()
+    {
+        let request = stream.request.headers.clone().unwrap_or_default();
+        let headers = stream.response.headers.clone().unwrap_or_default();
+        stream.reply = Some(reply.into_local_reply(&request, headers, stream.response.body.clone()));
+    }
+    create(cx, id);
+    if let Some(stream) = cx.data_mut().streams.get_mut(&id) {
+        stream.logging = true;
+    }
+    vm::call(cx, callback::LOG, id, &[id]);
+    action::finish(cx);
+    if let Some(stream) = cx.data_mut().streams.get_mut(&id) {
+        stream.logging = false;
+    }
+    for callback in [callback::DONE, callback::DELETE] {
+        vm::call(cx, callback, id, &[id]);
+        action::finish(cx);
+    }
+    if let Some(stream) = cx.data_mut().streams.get_mut(&id) {
+        stream.alive = false;
+    }
+}
+
+fn create(cx: &mut Cx<'_>, id: u32) {
+    let Some(stream) = cx.data_mut().streams.get_mut(&id) else { return };
+    if !std::mem::replace(&mut stream.created, true) {
+        vm::call(cx, callback::CONTEXT_CREATE, id, &[id, ROOT]);
+        action::finish(cx);
+    }
+}
+
+/// Asks the filter what to do, and does what it has left to do.
+fn ask(
+    cx: &mut Cx<'_>,
+    id: u32,
+    direction: Direction,
+    callback: &'static Callback,
+    arguments: &[u32],
+) -> Verdict {
+    let was_dead = cx.data().failed();
+    let Some(stream) = open(cx, id) else { return Verdict::Drop };
+    // Envoy's answer for a dead VM is not the filter's business.
+    if stream.failed {
+        return Verdict::Continue;
+    }
+    stream.is_decoding = direction == Direction::Request;
+    let outcome = vm::call(cx, callback, id, arguments);
+    let stopped = cx.data().stop_iteration;
+    // Envoy first answers for the dead VM, and only then does what the filter has left to do.
+    let without = cx.data().failed().then(|| without_vm(cx, id, was_dead));
+    if outcome != Outcome::NotCalled {
+        action::finish(cx);
+    }
+    if let Some(stream) = open(cx, id)
+        && std::mem::take(&mut stream.is_decoding)
+        && let Some(prepared) = stream.prepared.take()
+    {
+        reply_through_filter(cx, id, prepared);
+    }
+    if let Some(verdict) = without {
+        return verdict;
+    }
+    match outcome {
+        Outcome::NotCalled => Verdict::Continue,
+        _ if stopped => Verdict::Drop,
+        // Headers know more answers; what Envoy does not know of them, it takes for a pause.
+        Outcome::Returned(0) => Verdict::Continue,
+        Outcome::Returned(2) if is_headers(callback) => Verdict::Continue,
+        Outcome::Returned(2..) if !is_headers(callback) => Verdict::Drop,
+        Outcome::Returned(_) | Outcome::Trapped => Verdict::Hold,
+    }
+}
+
+/// The policy is for new requests: Envoy answers those that the VM had seen before it died.
+fn without_vm(cx: &mut Cx<'_>, id: u32, was_dead: bool) -> Verdict {
+    let is_new = was_dead && cx.data().streams.get(&id).is_some_and(|stream| stream.is_unseen);
+    if is_new && cx.data().plugin.failure_policy == FailurePolicy::Open {
+        return Verdict::Continue;
+    }
+    if let Some(stream) = open(cx, id)
+        && !std::mem::replace(&mut stream.failed, true)
+    {
+        // What the filter has asked for before it died does not come to pass.
+        stream.replying = None;
+        reply(cx, id, Reply::fail_stream());
+    }
+    Verdict::Drop
+}
+
+/// Ends the stream once its response has gone out to the last byte.
+fn ended(cx: &mut Cx<'_>, id: u32) {
+    let Some(stream) = open(cx, id) else { return };
+    if stream.response.ended {
+        let ending = if stream.replying.is_some() { Ending::Replied } else { Ending::Finished };
+        end(cx, id, ending);
+    }
+}
+
+fn is_headers(callback: &Callback) -> bool {
+    [callback::REQUEST_HEADERS.name, callback::RESPONSE_HEADERS.name].contains(&callback.name)
+}
+
+fn open<'a>(cx: &'a mut Cx<'_>, id: u32) -> Option<&'a mut Stream> {
+    cx.data_mut().streams.get_mut(&id).filter(|stream| stream.end.is_none())
+}
+
+fn path<'a>(cx: &'a mut Cx<'_>, id: u32, direction: Direction) -> Option<&'a mut Path> {
+    open(cx, id).map(|stream| direction.of(stream))
+}
+
+fn size(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,98 @@
+//! Requests, before they are sent.
+
+use crate::exchange::Exchange;
+use crate::header_map::{HeaderMap, Of};
+use crate::http::{self, Direction};
+use crate::property::Property;
+use crate::stream::{Part, Stream};
+use crate::worker::Worker;
+
+/// A request that has not been sent yet.
+#[derive(Debug)]
+#[must_use = "nothing is sent before `send`"]
+pub struct RequestBuilder {
+    worker: Worker,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    trailers: Option<HeaderMap>,
+    properties: Property,
+}
+
+impl RequestBuilder {
+    pub(crate) fn new(worker: Worker, method: &str, path: &str) -> Self {
+        let headers = HeaderMap::from([
+            (":authority", "example.com"),
+            (":path", path),
+            (":method", method),
+            (":scheme", "http"),
+        ]);
+        Self { worker, headers, body: Vec::new(), trailers: None, properties: Property::default() }
+    }
+
+    /// Adds a header, joined with others of the same name where Envoy does so. `:path` and the like are replaced.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        if name.starts_with(':') {
+            self.headers.set(name, value);
+        } else {
+            self.headers.merge(Of::Request, name, value);
+        }
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        self
+    }
+
+    /// Adds a trailer.
+    pub fn trailer(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.trailers.get_or_insert_default().add(name, value);
+        self
+    }
+
+    /// Sets a property of this stream, such as a claim that `jwt_authn` has verified.
+    pub fn property(mut self, path: &[&str], value: impl Into<Property>) -> Self {
+        self.properties.set(path, value.into());
+        self
+    }
+
+    /// Sends the whole request.
+    pub fn send(self) -> Exchange {
+        let (body, trailers) = (self.body.clone(), self.trailers.clone());
+        let exchange = self.begin(body.is_empty() && trailers.is_none());
+        let is_last = trailers.is_none();
+        if !body.is_empty() {
+            exchange.part(Direction::Request, Part::Data { bytes: body, end: is_last });
+        }
+        if let Some(trailers) = trailers {
+            exchange.part(Direction::Request, Part::Trailers(trailers));
+        }
+        exchange
+    }
+
+    /// Sends the headers, and the body so far, of a request that goes on.
+    pub fn open(self) -> Exchange {
+        let body = self.body.clone();
+        let exchange = self.begin(false);
+        if !body.is_empty() {
+            exchange.part(Direction::Request, Part::Data { bytes: body, end: false });
+        }
+        exchange
+    }
+
+    fn begin(self, is_whole: bool) -> Exchange {
+        let Self { worker, headers, properties, .. } = self;
+        let vm = worker.inner.vm_for_request(worker.slot);
+        let id = vm.as_ref().map(|vm| {
+            vm.with(|cx| {
+                let is_unseen = cx.data().failed();
+                let stream = Stream { alive: true, is_unseen, properties, ..Stream::default() };
+                let id = cx.data_mut().add_stream(stream);
+                http::headers(cx, id, Direction::Request, headers, is_whole);
+                id
+            })
+        });
+        Exchange { inner: worker.inner, vm, id: id.unwrap_or(0) }
+    }
+}

@@ -1,0 +1,55 @@
+//! Values that all VMs of a `vm_id` share, with compare-and-swap.
+
+use std::collections::HashMap;
+
+use crate::status::Status;
+
+/// The process-wide store. A `cas` of zero means "whatever is there".
+#[derive(Debug)]
+pub(crate) struct SharedData {
+    values: HashMap<Vec<u8>, (Vec<u8>, u32)>,
+    next_cas: u32,
+}
+
+impl Default for SharedData {
+    fn default() -> Self {
+        Self { values: HashMap::new(), next_cas: 1 }
+    }
+}
+
+impl SharedData {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<(Vec<u8>, u32), Status> {
+        self.values.get(key).cloned().ok_or(Status::NotFound)
+    }
+
+    /// A missing key is created whatever `cas` says, so that there is no atomic create: Envoy's quirk.
+    pub(crate) fn set(&mut self, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
+        if let Some((_, current)) = self.values.get(key)
+            && cas != 0
+            && cas != *current
+        {
+            return Err(Status::CasMismatch);
+        }
+        let stamp = self.next_cas;
+        self.next_cas = self.next_cas.checked_add(1).unwrap_or(1);
+        self.values.insert(key.to_vec(), (value.to_vec(), stamp));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_cas_is_refused_and_a_missing_key_is_created_regardless() {
+        let mut data = SharedData::default();
+        assert_eq!(data.get(b"k"), Err(Status::NotFound));
+        assert_eq!(data.set(b"k", b"a", 77), Ok(()));
+        let Ok((_, cas)) = data.get(b"k") else { panic!("the key was created") };
+        assert_eq!(data.set(b"k", b"b", cas), Ok(()));
+        assert_eq!(data.set(b"k", b"c", cas), Err(Status::CasMismatch));
+        assert_eq!(data.set(b"k", b"d", 0), Ok(()));
+        assert_eq!(data.get(b"k").map(|(value, _)| value), Ok(b"d".to_vec()));
+    }
+}

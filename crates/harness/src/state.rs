@@ -1,0 +1,190 @@
+//! One VM's state, which host calls read and change while the filter runs.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use wasmtime::{Func, Memory, StoreContextMut, StoreLimits};
+
+use crate::action::Action;
+use crate::cost::Cost;
+use crate::error::Failure;
+use crate::grpc::GrpcStreams;
+use crate::metrics::MetricIds;
+use crate::plugin::Plugin;
+use crate::stream::Stream;
+use crate::thread::Thread;
+use crate::trace::What;
+use crate::violation::{Rule, Violation};
+use crate::world::World;
+
+/// A VM from inside or outside of a callback.
+pub(crate) type Cx<'a> = StoreContextMut<'a, VmState>;
+
+/// The id of the root context: the first that a VM gives out.
+pub(crate) const ROOT: u32 = 1;
+
+pub(crate) struct VmState {
+    pub(crate) thread: Thread,
+    pub(crate) world: Rc<RefCell<World>>,
+    pub(crate) plugin: Rc<Plugin>,
+    pub(crate) limits: StoreLimits,
+    pub(crate) exports: HashMap<&'static str, Func>,
+    pub(crate) memory: Option<Memory>,
+    /// Set once the VM has died; it is called no more.
+    pub(crate) failure: Option<Failure>,
+    /// The callbacks that are running, the outermost first. Several if the host was re-entered.
+    pub(crate) frames: Vec<Frame>,
+    /// What host calls have left for the time when the callback is over.
+    pub(crate) after_call: VecDeque<Action>,
+    /// Actions on which real Envoy would spin for ever, kept until the outermost callback is over.
+    pub(crate) parked: Vec<Action>,
+    /// Set by a local response: the answer of the running callback does not count.
+    pub(crate) stop_iteration: bool,
+    /// The only imports that may be called at the moment; none while anything goes.
+    pub(crate) restricted: Option<&'static [&'static str]>,
+    /// The readable arguments of the host call that is running.
+    pub(crate) note: String,
+    pub(crate) root: Root,
+    pub(crate) streams: BTreeMap<u32, Stream>,
+    pub(crate) grpc: GrpcStreams,
+    pub(crate) metrics: MetricIds,
+    pub(crate) cost: Cost,
+    next_context: u32,
+}
+
+/// The root context.
+#[derive(Debug, Default)]
+pub(crate) struct Root {
+    pub(crate) created: bool,
+    /// Whether the plugin's configuration can be read at the moment.
+    pub(crate) configuring: bool,
+    /// `proxy_on_done` answered false: gone once the filter says `proxy_done`.
+    pub(crate) pending_done: bool,
+    pub(crate) deleted: bool,
+    pub(crate) tick: Option<Tick>,
+    /// What `proxy_get_status` answers.
+    pub(crate) status: (u32, String),
+}
+
+/// A running timer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick {
+    pub(crate) period: Duration,
+    pub(crate) due: Duration,
+}
+
+/// A callback that is running.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) callback: &'static str,
+    pub(crate) context: u32,
+    /// What `proxy_set_effective_context` has set; zero for nothing.
+    pub(crate) effective: u32,
+    /// What was logged as critical, or to standard error: a panic's message.
+    pub(crate) last_words: Vec<String>,
+}
+
+impl VmState {
+    pub(crate) fn new(
+        thread: Thread,
+        world: Rc<RefCell<World>>,
+        plugin: Rc<Plugin>,
+        limits: StoreLimits,
+    ) -> Self {
+        Self {
+            thread,
+            world,
+            plugin,
+            limits,
+            exports: HashMap::new(),
+            memory: None,
+            failure: None,
+            frames: Vec::new(),
+            after_call: VecDeque::new(),
+            parked: Vec::new(),
+            stop_iteration: false,
+            restricted: None,
+            note: String::new(),
+            root: Root::default(),
+            streams: BTreeMap::new(),
+            grpc: GrpcStreams::default(),
+            metrics: MetricIds::default(),
+            cost: Cost::default(),
+            next_context: ROOT + 1,
+        }
+    }
+
+    pub(crate) fn world(&self) -> RefMut<'_, World> {
+        self.world.borrow_mut()
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    pub(crate) fn add_stream(&mut self, stream: Stream) -> u32 {
+        let id = self.next_context;
+        self.next_context += 1;
+        self.streams.insert(id, stream);
+        id
+    }
+
+    /// Whether a context of this id can be made effective.
+    pub(crate) fn is_context(&self, id: u32) -> bool {
+        match id {
+            0 => true,
+            ROOT => !self.root.deleted,
+            _ => self.streams.get(&id).is_some_and(|stream| stream.alive),
+        }
+    }
+
+    /// The context that host calls act on: the effective one while it lives, else the running one.
+    pub(crate) fn context(&self) -> u32 {
+        match self.frames.last() {
+            Some(frame) if frame.effective != 0 && self.is_context(frame.effective) => frame.effective,
+            Some(frame) => frame.context,
+            None => 0,
+        }
+    }
+
+    /// The stream that host calls act on, if it is one.
+    pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
+        let id = self.context();
+        self.streams.get_mut(&id)
+    }
+
+    /// Adds to the running host call's readable arguments.
+    pub(crate) fn note(&mut self, argument: impl std::fmt::Display) {
+        use std::fmt::Write as _;
+        let comma = if self.note.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(self.note, "{comma}{argument}");
+    }
+
+    pub(crate) fn trace(&self, what: What) {
+        self.world().trace.push(self.thread, self.context(), what);
+    }
+
+    pub(crate) fn violate(&self, rule: Rule) {
+        let callback = self.frames.last().map_or("", |frame| frame.callback);
+        let violation = Violation { vm: self.thread, context: self.context(), callback, rule };
+        self.trace(What::Note(format!("VIOLATION: {}", violation.rule)));
+        self.world().violations.push(violation);
+    }
+
+    /// The connections of a VM that was replaced are gone.
+    pub(crate) fn drop_grpc_streams(&mut self) {
+        for stream in self.grpc.by_token.values_mut() {
+            stream.cancelled = stream.is_open();
+            stream.known = false;
+        }
+    }
+
+    /// The costs that the running callback adds to, besides the VM's own.
+    pub(crate) fn stream_cost(&mut self) -> Option<&mut Cost> {
+        let id = self.frames.last()?.context;
+        self.streams.get_mut(&id).map(|stream| &mut stream.cost)
+    }
+}

@@ -1,0 +1,125 @@
+//! One HTTP stream, as the proxy sees it: what has arrived, what the filter holds, what went on.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::cost::Cost;
+use crate::header_map::HeaderMap;
+use crate::property::Property;
+use crate::reply::{LocalReply, Reply};
+
+/// A stream, from the request until nobody asks about it any more.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    pub(crate) request: Path,
+    pub(crate) response: Path,
+    /// Whether it came in when its VM was dead already.
+    pub(crate) is_unseen: bool,
+    /// Whether the context can be made effective; until it is deleted.
+    pub(crate) alive: bool,
+    /// Whether the filter knows of the context.
+    pub(crate) created: bool,
+    pub(crate) end: Option<Ending>,
+    /// Whether a callback for the request is running; a local reply then waits for it to be over.
+    pub(crate) is_decoding: bool,
+    pub(crate) prepared: Option<Reply>,
+    /// The local reply on its way to the client.
+    pub(crate) replying: Option<Reply>,
+    pub(crate) reply: Option<LocalReply>,
+    pub(crate) details: Option<String>,
+    pub(crate) properties: Property,
+    pub(crate) filter_state: BTreeMap<String, Vec<u8>>,
+    pub(crate) cost: Cost,
+    /// What the running callback has asked for, to see that it does not ask for both.
+    pub(crate) reply_queued: bool,
+    pub(crate) reset_queued: bool,
+    /// Whether Envoy has answered because the VM is dead; the filter then sees nothing of the response.
+    pub(crate) failed: bool,
+    /// Whether the log callback is running: it may read what is gone elsewhere, and change nothing.
+    pub(crate) logging: bool,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ending {
+    Replied,
+    Reset,
+    Disconnected,
+    Finished,
+}
+
+/// One direction of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Path {
+    pub(crate) stage: Stage,
+    /// As they are now, the filter's changes included.
+    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) trailers: Option<HeaderMap>,
+    /// What has come in while the filter holds the headers.
+    pub(crate) arrived: VecDeque<Part>,
+    /// The body that the filter has seen and holds.
+    pub(crate) held: Vec<u8>,
+    /// The part of the body that the filter is looking at.
+    pub(crate) chunk: Vec<u8>,
+    /// What the filter can read now.
+    pub(crate) readable: Readable,
+    /// Whether Envoy would follow a dangling pointer to the body, should the filter ask for it.
+    pub(crate) body_is_lost: bool,
+    /// Whether the filter has seen the end.
+    pub(crate) end_seen: bool,
+    /// Whether the headers went on.
+    pub(crate) passed: bool,
+    /// The body that went on.
+    pub(crate) body: Vec<u8>,
+    /// Whether the end went on.
+    pub(crate) ended: bool,
+}
+
+/// What a filter has access to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Readable {
+    pub(crate) headers: bool,
+    pub(crate) body: bool,
+    pub(crate) trailers: bool,
+}
+
+/// Where a direction stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Stage {
+    /// No headers yet.
+    #[default]
+    Waiting,
+    /// The filter holds the headers, and everything behind them.
+    HeldHeaders,
+    /// What comes is shown to the filter.
+    Flowing,
+    /// The filter collects the body; what comes is shown to it.
+    HeldBody,
+    /// The filter holds the trailers.
+    HeldTrailers,
+}
+
+/// What comes after the headers.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Data { bytes: Vec<u8>, end: bool },
+    Trailers(HeaderMap),
+}
+
+impl Path {
+    /// The body that the filter can see now: all that it collects, or the part that is passing.
+    pub(crate) fn visible_body(&mut self) -> &mut Vec<u8> {
+        if self.stage == Stage::HeldBody || self.stage == Stage::HeldTrailers {
+            &mut self.held
+        } else {
+            &mut self.chunk
+        }
+    }
+
+    /// Lets go of everything that the filter holds.
+    pub(crate) fn release(&mut self) {
+        self.body.append(&mut self.held);
+        self.stage = Stage::Flowing;
+        self.passed = true;
+        self.ended = self.end_seen;
+    }
+}

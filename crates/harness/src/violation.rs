@@ -1,0 +1,97 @@
+//! What a filter did that real Envoy would not survive, or not answer for.
+
+use std::fmt;
+
+use crate::thread::Thread;
+
+/// A misuse of the host, and where it happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Violation {
+    /// The VM.
+    pub vm: Thread,
+    /// The context that was current.
+    pub context: u32,
+    /// The callback in which it happened.
+    pub callback: &'static str,
+    /// What was done.
+    pub rule: Rule,
+}
+
+/// A rule of real Envoy that the host calls themselves do not enforce.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// One stream was both answered and closed: Envoy crashes.
+    RepliedAndClosed {
+        /// The context of the stream.
+        stream: u32,
+    },
+    /// A call-out was made after another had failed within the same callback: Envoy hangs.
+    CalloutAfterFailedCallout,
+    /// A gRPC stream was used after its peer had closed it: Envoy touches freed memory.
+    UsedClosedGrpcStream {
+        /// The token of the stream.
+        token: u32,
+    },
+    /// A gRPC stream that its peer has closed was not given back with `proxy_grpc_cancel` within the close
+    /// callback: Envoy keeps a pointer to freed memory, and follows it at the next configuration update.
+    KeptClosedGrpcStream {
+        /// The token of the stream.
+        token: u32,
+    },
+    /// A gRPC stream was opened by the canary, or while starting or configuring: clusters are not there yet.
+    GrpcStreamDuringStart,
+    /// A gRPC target is meant as a cluster name, but parses as a `GrpcService` without a target: Envoy aborts.
+    AmbiguousGrpcTarget {
+        /// The target.
+        target: String,
+    },
+    /// The body was read outside of its callback although that let go of it: Envoy touches freed memory.
+    UsedLostBody {
+        /// The context of the stream.
+        stream: u32,
+    },
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RepliedAndClosed { stream } => {
+                write!(f, "stream #{stream} was both answered and closed: Envoy crashes")
+            }
+            Self::CalloutAfterFailedCallout => {
+                f.write_str("a call-out followed a failed one in the same callback: Envoy hangs")
+            }
+            Self::UsedClosedGrpcStream { token } => {
+                write!(
+                    f,
+                    "gRPC stream {token} was used after its peer had closed it: Envoy touches freed memory"
+                )
+            }
+            Self::KeptClosedGrpcStream { token } => write!(
+                f,
+                "gRPC stream {token} was closed by its peer and not cancelled in the close callback: \
+                 Envoy keeps a pointer to freed memory"
+            ),
+            Self::GrpcStreamDuringStart => {
+                f.write_str("a gRPC stream was opened while starting or configuring: open it on a tick")
+            }
+            Self::AmbiguousGrpcTarget { target } => write!(
+                f,
+                "the cluster name {target:?} parses as a GrpcService without a target: Envoy aborts; \
+                 pass a serialized GrpcService"
+            ),
+            Self::UsedLostBody { stream } => write!(
+                f,
+                "the body of stream #{stream} was used after its callback had answered otherwise than \
+                 with 0 or 1: Envoy touches freed memory"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} of #{}: {}", self.vm, self.callback, self.context, self.rule)
+    }
+}

@@ -1,0 +1,170 @@
+//! A VM: an instance of the module with its state, and the way into it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use wasmtime::{
+    AsContextMut as _, FuncType, InstancePre, Store, StoreLimitsBuilder, Trap, Val, WasmBacktrace,
+};
+
+use crate::callback::{self, Callback, Outcome};
+use crate::error::{Failure, StartError};
+use crate::plugin::Plugin;
+use crate::state::{Cx, Frame, VmState};
+use crate::thread::Thread;
+use crate::trace::What;
+use crate::world::World;
+
+/// A VM, alive or dead.
+pub(crate) struct Vm {
+    pub(crate) thread: Thread,
+    store: RefCell<Store<VmState>>,
+}
+
+impl Vm {
+    /// Makes an instance, without calling anything but the module's start function.
+    pub(crate) fn instantiate(
+        template: &InstancePre<VmState>,
+        thread: Thread,
+        world: Rc<RefCell<World>>,
+        plugin: Rc<Plugin>,
+    ) -> Result<Self, StartError> {
+        let limits = StoreLimitsBuilder::new().memory_size(plugin.memory_limit).instances(1).build();
+        let fuel = plugin.fuel_per_callback;
+        let mut store = Store::new(template.module().engine(), VmState::new(thread, world, plugin, limits));
+        store.limiter(|state| &mut state.limits);
+        let refused = |error: wasmtime::Error| StartError::Instantiate(format!("{error:#}"));
+        store.set_fuel(fuel).map_err(refused)?;
+        let instance = template.instantiate(&mut store).map_err(refused)?;
+
+        let memory = instance.get_memory(&mut store, "memory");
+        if memory.is_none() {
+            return Err(export("memory", "is missing"));
+        }
+        store.data_mut().memory = memory;
+        for callback in callback::ALL {
+            let Some(function) = instance.get_func(&mut store, callback.name) else { continue };
+            check(callback, &function.ty(&store))?;
+            store.data_mut().exports.insert(callback.name, function);
+        }
+        let exports = &store.data().exports;
+        if ![callback::MALLOC, callback::MEMORY_ALLOCATE].iter().any(|name| exports.contains_key(name.name)) {
+            return Err(export("malloc", "is missing, and so is `proxy_on_memory_allocate`"));
+        }
+        Ok(Self { thread, store: RefCell::new(store) })
+    }
+
+    /// Runs something with the VM. Not to be nested: what runs inside gets the context handed on.
+    pub(crate) fn with<R>(&self, run: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+        run(&mut self.store.borrow_mut().as_context_mut())
+    }
+
+    /// Looks at the state between callbacks.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&VmState) -> R) -> R {
+        look(self.store.borrow().data())
+    }
+
+    /// Changes the state between callbacks.
+    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut VmState) -> R) -> R {
+        change(self.store.borrow_mut().data_mut())
+    }
+}
+
+/// Calls an export, without the actions that Envoy runs afterwards.
+pub(crate) fn call(cx: &mut Cx<'_>, callback: &'static Callback, context: u32, arguments: &[u32]) -> Outcome {
+    let state = cx.data_mut();
+    if state.failed() {
+        return Outcome::NotCalled;
+    }
+    let Some(function) = state.exports.get(callback.name).copied() else { return Outcome::NotCalled };
+    let is_outermost = state.frames.is_empty();
+    state.frames.push(Frame { callback: callback.name, context, effective: 0, last_words: Vec::new() });
+    let is_allocation = [callback::MALLOC.name, callback::MEMORY_ALLOCATE.name].contains(&callback.name);
+    if !is_allocation {
+        state.trace(What::Callback { name: callback.name, arguments: arguments.to_vec() });
+    }
+    if is_outermost {
+        let fuel = state.plugin.fuel_per_callback;
+        // Fails only in an engine without fuel.
+        let _ = cx.set_fuel(fuel);
+    }
+
+    let before = cx.get_fuel().unwrap_or(0);
+    let function_type = function.ty(&*cx);
+    // Callbacks of ABI 0.1.0 have fewer parameters.
+    let arguments: Vec<Val> =
+        arguments.iter().take(function_type.params().len()).map(|a| Val::I32(a.cast_signed())).collect();
+    let mut results = vec![Val::I32(0); function_type.results().len()];
+    let result = function.call(&mut *cx, &arguments, &mut results);
+    let used = before.saturating_sub(cx.get_fuel().unwrap_or(0));
+
+    let state = cx.data_mut();
+    if is_outermost {
+        state.cost.fuel += used;
+    }
+    let outer_context = state.frames.iter().rev().nth(1).map(|frame| frame.context);
+    if outer_context != Some(context)
+        && !is_allocation
+        && let Some(cost) = state.stream_cost()
+    {
+        cost.fuel += used;
+    }
+    match result {
+        Ok(()) => {
+            let answer = results.first().and_then(Val::i32).map(i32::cast_unsigned);
+            if !is_allocation {
+                state.trace(What::Returned { name: callback.name, answer });
+            }
+            state.frames.pop();
+            Outcome::Returned(answer.unwrap_or(0))
+        }
+        Err(error) => {
+            let failure = failure(state, &error);
+            state.trace(What::Trapped { name: callback.name, message: failure.message.clone() });
+            state.failure.get_or_insert(failure);
+            state.frames.pop();
+            Outcome::Trapped
+        }
+    }
+}
+
+fn failure(state: &VmState, error: &wasmtime::Error) -> Failure {
+    let out_of_fuel = error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel);
+    let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
+    let name = |frame: &wasmtime::FrameInfo| {
+        frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), str::to_owned)
+    };
+    let cause = if out_of_fuel {
+        format!("it used more than {} units of fuel", state.plugin.fuel_per_callback)
+    } else {
+        error.root_cause().to_string()
+    };
+    let frame = state.frames.last();
+    let words =
+        frame.map(|frame| frame.last_words.join(" ")).filter(|words| !words.is_empty() && !out_of_fuel);
+    Failure {
+        vm: state.thread,
+        callback: frame.map_or("", |frame| frame.callback),
+        message: words.unwrap_or(cause),
+        backtrace: frames.iter().map(name).collect(),
+        out_of_fuel,
+    }
+}
+
+fn check(callback: &Callback, found: &FuncType) -> Result<(), StartError> {
+    let is_headers =
+        [callback::REQUEST_HEADERS.name, callback::RESPONSE_HEADERS.name].contains(&callback.name);
+    let parameters = found.params().len();
+    let fits = parameters == callback.parameters || is_headers && parameters == 2;
+    let is_i32 = |mut types: Box<dyn Iterator<Item = wasmtime::ValType> + '_>| types.all(|t| t.is_i32());
+    let all_i32 = is_i32(Box::new(found.params())) && is_i32(Box::new(found.results()));
+    if fits && all_i32 && found.results().len() == usize::from(callback.answers) {
+        Ok(())
+    } else {
+        Err(export(callback.name, &format!("has the type {found}")))
+    }
+}
+
+fn export(name: &str, reason: &str) -> StartError {
+    StartError::Export { name: name.to_owned(), reason: reason.to_owned() }
+}

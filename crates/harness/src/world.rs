@@ -1,0 +1,72 @@
+//! What all VMs of one Envoy share: clock, clusters, metrics, shared data, and what was seen of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cluster::Cluster;
+use crate::log::{Level, Log};
+use crate::metrics::Metrics;
+use crate::property::Property;
+use crate::shared_data::SharedData;
+use crate::trace::Trace;
+use crate::violation::Violation;
+
+/// 2026-01-01T00:00:00Z.
+const STARTED_AT: Duration = Duration::from_secs(1_767_225_600);
+
+/// The process around the VMs.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// The virtual time that has passed since the process started.
+    pub(crate) elapsed: Duration,
+    /// The wall clock at the start, since the Unix epoch.
+    pub(crate) started_at: Duration,
+    pub(crate) clusters: BTreeMap<String, Cluster>,
+    /// Properties that hold for every stream unless it has its own.
+    pub(crate) properties: Property,
+    pub(crate) metrics: Metrics,
+    pub(crate) shared_data: SharedData,
+    pub(crate) log_level: Level,
+    pub(crate) logs: Vec<Log>,
+    pub(crate) trace: Trace,
+    pub(crate) violations: Vec<Violation>,
+    /// Whether somebody has looked at the violations, so that nobody need be told of them.
+    pub(crate) violations_seen: bool,
+    /// The state of the generator behind `random_get`: the same on every run.
+    pub(crate) random: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            elapsed: Duration::ZERO,
+            started_at: STARTED_AT,
+            clusters: BTreeMap::new(),
+            properties: Property::from(json!({"xds": {"node": {"id": "", "cluster": ""}}})),
+            metrics: Metrics::default(),
+            shared_data: SharedData::default(),
+            log_level: Level::Info,
+            logs: Vec::new(),
+            trace: Trace::default(),
+            violations: Vec::new(),
+            violations_seen: false,
+            random: 0,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn unix_time(&self) -> Duration {
+        self.started_at + self.elapsed
+    }
+
+    /// SplitMix64: small, and every seed is a good one.
+    pub(crate) fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+}

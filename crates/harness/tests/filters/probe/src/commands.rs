@@ -1,0 +1,152 @@
+//! The commands: each is one host call.
+
+use crate::PROBE;
+use crate::host::*;
+
+pub fn run(command: &str, arguments: &[String]) -> Answer {
+    let text = |index: usize| arguments.get(index).map(String::as_str).unwrap_or_default();
+    let (p, n) = (|index: usize| text(index).as_ptr(), |index: usize| text(index).len());
+    let num = |index: usize| text(index).parse::<u32>().unwrap_or_default();
+    let map = || match text(0) {
+        "request" => 0,
+        "request_trailers" => 1,
+        "response" => 2,
+        "response_trailers" => 3,
+        "grpc_initial" => 4,
+        "grpc_trailing" => 5,
+        "call" => 6,
+        "call_trailers" => 7,
+        _ => 8,
+    };
+    let buffer = || match text(0) {
+        "request" => 0,
+        "response" => 1,
+        "call" => 4,
+        "grpc" => 5,
+        "vm_config" => 6,
+        "config" => 7,
+        _ => 9,
+    };
+    // Metrics go by name here; the host's answer to the definition is not shown.
+    let metric = |kind: u32| {
+        let mut id = 0;
+        unsafe { proxy_define_metric(kind, p(0), n(0), &raw mut id) };
+        id
+    };
+    let path = text(0).replace('.', "\0");
+    unsafe {
+        match command {
+            "panic" => panic!("{}", text(0)),
+            "loop" => loop {
+                std::hint::black_box(());
+            },
+            "log" => Answer::done(proxy_log(num(0), p(1), n(1))),
+            "print" => {
+                println!("{}", text(0));
+                Answer::done(0)
+            }
+            "log_level" => number(|at| proxy_get_log_level(at)),
+            "time" => number(|at| proxy_get_current_time_nanoseconds(at)),
+            "tick_period" => Answer::done(proxy_set_tick_period_milliseconds(num(0))),
+            "effective" => Answer::done(proxy_set_effective_context(num(0))),
+            "done" => Answer::done(proxy_done()),
+            "status" => bytes(|data, size| proxy_get_status(&mut 0, data, size)),
+            "get_property" => bytes(|data, size| proxy_get_property(path.as_ptr(), path.len(), data, size)),
+            "set_property" => Answer::done(proxy_set_property(p(0), n(0), p(1), n(1))),
+            "get" => bytes(|data, size| proxy_get_header_map_value(map(), p(1), n(1), data, size)),
+            "add" => Answer::done(proxy_add_header_map_value(map(), p(1), n(1), p(2), n(2))),
+            "replace" => Answer::done(proxy_replace_header_map_value(map(), p(1), n(1), p(2), n(2))),
+            "remove" => Answer::done(proxy_remove_header_map_value(map(), p(1), n(1))),
+            "pairs" => bytes(|data, size| proxy_get_header_map_pairs(map(), data, size)),
+            "set_pairs" => {
+                let pairs = pairs(&arguments[1..]);
+                Answer::done(proxy_set_header_map_pairs(map(), pairs.as_ptr(), pairs.len()))
+            }
+            "map_size" => number(|at| proxy_get_header_map_size(map(), at)),
+            "body" => bytes(|data, size| proxy_get_buffer_bytes(buffer(), num(1), num(2), data, size)),
+            "body_status" => number(|at| proxy_get_buffer_status(buffer(), at, &mut 0)),
+            "set_body" => Answer::done(proxy_set_buffer_bytes(buffer(), num(1), num(2), p(3), n(3))),
+            "continue" => Answer::done(proxy_continue_stream(num(0))),
+            "close" => Answer::done(proxy_close_stream(num(0))),
+            "reply" => {
+                let pairs = pairs(arguments.get(3..).unwrap_or_default());
+                Answer::done(proxy_send_local_response(
+                    num(0),
+                    p(1),
+                    n(1),
+                    p(2),
+                    n(2),
+                    pairs.as_ptr(),
+                    pairs.len(),
+                    -1,
+                ))
+            }
+            "get_shared" => bytes(|data, size| proxy_get_shared_data(p(0), n(0), data, size, &mut 0)),
+            "get_cas" => number(|at| proxy_get_shared_data(p(0), n(0), &mut std::ptr::null_mut(), &mut 0, at)),
+            "set_shared" => Answer::done(proxy_set_shared_data(p(0), n(0), p(1), n(1), num(2))),
+            "counter" => Answer::done(proxy_increment_metric(metric(0), num(1).cast_signed().into())),
+            "gauge" => Answer::done(proxy_record_metric(metric(1), num(1).into())),
+            "gauge_by" => Answer::done(proxy_increment_metric(metric(1), text(1).parse().unwrap_or_default())),
+            "histogram" => Answer::done(proxy_record_metric(metric(2), num(1).into())),
+            "get_gauge" => number(|at| proxy_get_metric(metric(1), at)),
+            "get_histogram" => number(|at| proxy_get_metric(metric(2), at)),
+            "get_metric_id" => number(|at| proxy_get_metric(num(0), at)),
+            "open" => open(p(0), n(0)),
+            "open_service" => {
+                let inner = [&[0x0a, n(0) as u8], text(0).as_bytes()].concat();
+                let service = [&[0x0a, inner.len() as u8], inner.as_slice()].concat();
+                open(service.as_ptr(), service.len())
+            }
+            "send" => Answer::done(proxy_grpc_send(num(0), p(1), n(1), num(2))),
+            "half_close" => Answer::done(proxy_grpc_close(num(0))),
+            "cancel" => Answer::done(proxy_grpc_cancel(num(0))),
+            "foreign" => bytes(|data, size| proxy_call_foreign_function(p(0), n(0), p(1), n(1), data, size)),
+            "env" => {
+                let value = std::env::var(text(0)).unwrap_or_default();
+                Answer { status: 0, data: Some(Data::Bytes(value.into_bytes())) }
+            }
+            "hoard" => {
+                let hoard: Vec<u8> = vec![1; text(0).parse().unwrap_or_default()];
+                std::mem::forget(std::hint::black_box(hoard));
+                Answer::done(0)
+            }
+            other => panic!("there is no command {other}"),
+        }
+    }
+}
+
+fn open(target: *const u8, size: usize) -> Answer {
+    let (service, method, pairs) = ("probe.Service", "Method", pairs(&["X-Key=value".to_owned()]));
+    let mut token = 0;
+    let status = unsafe {
+        proxy_grpc_stream(
+            target,
+            size,
+            service.as_ptr(),
+            service.len(),
+            method.as_ptr(),
+            method.len(),
+            pairs.as_ptr(),
+            pairs.len(),
+            &raw mut token,
+        )
+    };
+    if status == 0 {
+        PROBE.with_borrow_mut(|probe| probe.token = token);
+    }
+    Answer { status, data: Some(Data::Number(token.into())) }
+}
+
+/// Encodes `name=value` words.
+fn pairs(words: &[String]) -> Vec<u8> {
+    let pairs: Vec<(&str, &str)> = words.iter().filter_map(|word| word.split_once('=')).collect();
+    let mut out = (pairs.len() as u32).to_le_bytes().to_vec();
+    for (name, value) in &pairs {
+        out.extend((name.len() as u32).to_le_bytes());
+        out.extend((value.len() as u32).to_le_bytes());
+    }
+    for (name, value) in &pairs {
+        out.extend(name.bytes().chain([0]).chain(value.bytes()).chain([0]));
+    }
+    out
+}

@@ -1,0 +1,123 @@
+//! VMs that die, and what becomes of the requests.
+
+use std::time::Duration;
+
+use proxy_wasm_harness::{FailurePolicy, HeaderMap, StartError, State, Thread};
+
+use crate::probe::{said, script};
+
+#[test]
+fn a_dead_vm_is_answered_for_and_called_no_more() {
+    let envoy =
+        script("request_headers: panic ouch\nresponse_headers: log 2 no\nlog: log 2 no").start().unwrap();
+    for _ in 0..2 {
+        let reply = envoy.worker(0).get("/").send().reply().unwrap();
+        assert_eq!((reply.status, reply.details.as_str()), (503, "wasm_fail_stream"));
+        assert_eq!(reply.headers, HeaderMap::from([(":status", "503")]));
+    }
+    assert!(!said(&envoy).contains(&"no".to_owned()));
+    let failure = envoy.worker(0).failure().unwrap();
+    assert_eq!((failure.vm, failure.callback), (Thread::Worker(0), "proxy_on_request_headers"));
+    assert!(failure.message.contains("ouch"), "{failure}");
+    assert_eq!(envoy.main_thread().failure(), None);
+}
+
+#[test]
+fn failing_open_lets_new_requests_pass_and_answers_those_under_way() {
+    let envoy = script("request_headers: panic ouch").failure_policy(FailurePolicy::Open).start().unwrap();
+    assert_eq!(envoy.worker(0).get("/").send().state(), State::Replied);
+    let exchange = envoy.worker(0).get("/").body("b").send();
+    assert_eq!((exchange.state(), exchange.forwarded_body()), (State::Forwarded, b"b".to_vec()));
+    assert_eq!(exchange.finish(), State::Finished);
+}
+
+#[test]
+fn reloading_makes_a_new_vm_for_the_next_request_but_not_too_soon() {
+    let lines = "configure: log 2 fresh\nrequest_body: panic ouch";
+    let envoy = script(lines).failure_policy(FailurePolicy::Reload).start().unwrap();
+    let die = || envoy.worker(0).post("/").body("b").send().state();
+    let fresh = || said(&envoy).iter().filter(|line| *line == "fresh").count();
+    envoy.advance(Duration::from_secs(5));
+    assert_eq!((die(), fresh()), (State::Replied, 1));
+    assert_eq!(envoy.worker(0).get("/").send().state(), State::Forwarded);
+    assert_eq!((envoy.worker(0).failure(), fresh()), (None, 2));
+
+    assert_eq!(die(), State::Replied);
+    envoy.advance(Duration::from_millis(999));
+    assert_eq!(envoy.worker(0).get("/").send().state(), State::Replied, "too soon");
+    envoy.advance(Duration::from_millis(1));
+    assert_eq!((envoy.worker(0).get("/").send().state(), fresh()), (State::Forwarded, 3));
+}
+
+#[test]
+fn a_trap_in_a_tick_ends_open_streams_at_their_next_event() {
+    let envoy = script("configure: tick_period 100\ntick: panic ouch").start().unwrap();
+    let [held, idle] = [0, 1].map(|_| envoy.worker(0).get("/").send());
+    envoy.advance(Duration::from_secs(1));
+    assert_eq!(
+        envoy.logs().iter().filter(|log| log.message.contains("ouch")).count(),
+        2,
+        "no tick after that"
+    );
+    assert_eq!(held.state(), State::Forwarded);
+    assert_eq!(held.respond(200, HeaderMap::new()), State::Replied);
+    assert_eq!(held.reply().unwrap().status, 503);
+    assert_eq!(idle.state(), State::Forwarded);
+}
+
+#[test]
+fn a_trap_after_the_response_has_begun_resets_the_stream() {
+    let envoy = script("response_body: panic ouch").start().unwrap();
+    let exchange = envoy.worker(0).get("/").send();
+    let _ = exchange.respond(200, HeaderMap::new());
+    exchange.respond_data("abc");
+    assert_eq!((exchange.state(), exchange.details().as_deref()), (State::Reset, Some("wasm_fail_stream")));
+}
+
+#[test]
+fn a_reply_before_a_trap_leaves_nothing_but_its_details() {
+    let envoy = script("request_headers: reply 401 mine b\nrequest_headers: panic ouch").start().unwrap();
+    let exchange = envoy.worker(0).get("/").send();
+    assert_eq!(exchange.reply().unwrap().status, 503);
+    assert_eq!(exchange.details().as_deref(), Some("mine"));
+}
+
+#[test]
+fn an_endless_loop_is_an_error_and_not_a_hang() {
+    let envoy = script("request_headers: loop").fuel_per_callback(1_000_000).start().unwrap();
+    assert_eq!(envoy.worker(0).get("/").send().reply().unwrap().status, 503);
+    let failure = envoy.worker(0).failure().unwrap();
+    assert!(failure.out_of_fuel);
+    assert_eq!(failure.message, "it used more than 1000000 units of fuel");
+
+    let error = script("configure: loop").fuel_per_callback(1_000_000).start().unwrap_err();
+    assert!(matches!(&error, StartError::Trap(failure) if failure.out_of_fuel), "{error}");
+}
+
+#[test]
+fn memory_grows_to_its_limit_and_then_the_filter_dies() {
+    let lines = "request_headers: hoard 1000000\nrequest_body: hoard 100000000";
+    let envoy = script(lines).memory_limit(10_000_000).start().unwrap();
+    let before = envoy.worker(0).memory_size();
+    assert_eq!(envoy.worker(0).get("/").send().state(), State::Forwarded);
+    let after = envoy.worker(0).memory_size();
+    assert!(after > before && after <= 10_000_000, "{before} to {after}");
+    assert_eq!(envoy.worker(0).post("/").body("b").send().state(), State::Replied);
+    assert!(envoy.worker(0).failure().is_some());
+}
+
+#[test]
+fn a_refused_configuration_names_the_vm() {
+    let error = script("configure: return 0").start().unwrap_err();
+    assert_eq!(error.to_string(), "canary: proxy_on_configure answered false");
+    // The configuration comes after the start, so this script is for nothing before it.
+    assert!(script("vm_start: return 0").start().is_ok());
+}
+
+#[test]
+#[should_panic(expected = "panicked at")]
+fn asserting_that_all_is_clean_tells_of_dead_vms() {
+    let envoy = script("request_headers: panic ouch").start().unwrap();
+    envoy.worker(0).get("/").send();
+    envoy.assert_clean();
+}

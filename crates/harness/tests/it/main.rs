@@ -1,0 +1,18 @@
+//! The harness, tested with the filters under `tests/filters` and with modules written as text.
+//!
+//! What the probe is expected to say is what it says on Envoy 1.40.0.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bodies;
+mod contexts;
+mod failures;
+mod grpc;
+mod headers;
+mod hello;
+mod hosting;
+mod modules;
+mod probe;
+mod properties;
+mod replies;
+mod wasi;

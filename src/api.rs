@@ -1,0 +1,59 @@
+//! The REST API: thin handlers over the front door, [`Control`].
+//!
+//! A handler authenticates (`auth`), reads the request (`body`, `query`), calls `Control` once, and converts the
+//! answer (`convert`) into the API's data ([`model`]). Whatever goes wrong becomes a problem document, and only
+//! `error` knows which. Every route is registered together with its part of the OpenAPI document (`openapi`).
+
+mod auth;
+mod batch;
+mod body;
+mod check;
+mod convert;
+mod edges;
+mod error;
+mod events;
+mod health;
+mod issuers;
+mod keys;
+pub mod model;
+mod observe;
+mod openapi;
+mod query;
+mod revocations;
+mod take_back;
+
+use axum::{Router, middleware};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::control::Control;
+
+/// All routes: `/v1`, `/livez`, `/readyz`, `/metrics`, and problem documents for everything else.
+pub fn router(control: Control) -> Router {
+    let (routes, _document) = routes().split_for_parts();
+    routes
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(middleware::from_fn(observe::bound))
+        .layer(middleware::from_fn_with_state(control.clone(), observe::count))
+        .with_state(control)
+}
+
+fn routes() -> OpenApiRouter<Control> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(revocations::create, revocations::list))
+        .routes(routes!(batch::create))
+        .routes(routes!(revocations::read))
+        .routes(routes!(take_back::reinstate))
+        .routes(routes!(take_back::undo))
+        .routes(routes!(check::check))
+        .routes(routes!(edges::list))
+        .routes(routes!(events::list))
+        .routes(routes!(issuers::list))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::delete))
+        .routes(routes!(openapi::document))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+}

@@ -1,0 +1,201 @@
+//! Request bodies: JSON of bounded size, with errors that name the field.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+use tokio::time::timeout;
+
+use super::error::{ApiError, Code, bounded};
+use super::model::FieldProblem;
+
+/// Most bytes of a single call's body.
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Beyond the limit so much is read and thrown away, so that the caller is done sending and reads the answer.
+const MAX_DRAIN_BYTES: usize = 4 * 1024 * 1024;
+/// Until the whole body must have arrived.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A JSON body.
+pub(super) struct Payload<T>(pub T);
+
+/// A JSON body that may be left out.
+pub(super) struct OptionalPayload<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Payload<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body).await?;
+        expect_media_type(&parts.headers, &["application/json"])?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalPayload<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        expect_media_type(&parts.headers, &["application/json"])?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Refuses a body that is declared to be something else.
+pub(super) fn expect_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), ApiError> {
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = declared.split(';').next().unwrap_or_default().trim();
+    if accepted.iter().any(|accepted| accepted.eq_ignore_ascii_case(media_type)) {
+        return Ok(());
+    }
+    let expected = accepted.join(" or ");
+    Err(ApiError::new(Code::UnsupportedMediaType, format!("the content type must be {expected}")))
+}
+
+/// One JSON object, and nothing after it.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path: Vec<String> = error.path().iter().filter_map(name).collect();
+        refusal(path, error.inner())
+    })?;
+    deserializer.end().map_err(|error| refusal(Vec::new(), &error))?;
+    // serde also takes the fields as an array, in their order.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        let field = FieldProblem::at("", "expected an object");
+        return Err(ApiError::new(Code::InvalidField, "the body is JSON, but no object").field(field));
+    }
+    Ok(value)
+}
+
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    match timeout(BODY_TIMEOUT, collect(body)).await {
+        Ok(bytes) => bytes,
+        Err(_) => Err(ApiError::new(Code::BodyTimeout, "the body did not arrive in time")),
+    }
+}
+
+async fn collect(body: Body) -> Result<Bytes, ApiError> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut total = 0_usize;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| ApiError::new(Code::NotJson, "the body did not arrive whole"))?;
+        total = total.saturating_add(chunk.len());
+        if total > MAX_DRAIN_BYTES {
+            break;
+        }
+        if total <= MAX_BODY_BYTES {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if total > MAX_BODY_BYTES {
+        let limit = MAX_BODY_BYTES / 1024;
+        return Err(ApiError::new(Code::TooLarge, format!("the body is larger than {limit} KiB")));
+    }
+    Ok(bytes.into())
+}
+
+fn refusal(mut path: Vec<String>, error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    if !error.is_data() {
+        return ApiError::new(Code::NotJson, format!("the body is not JSON: {}", bounded(&text)));
+    }
+    // The position in the text adds nothing to the field's name.
+    let text = bounded(text.split(" at line ").next().unwrap_or(&text));
+    if let Some(field) = field_named_in(&text)
+        && path.last().is_none_or(|last| last != field)
+    {
+        path.push(field.to_owned());
+    }
+    let pointer: String =
+        path.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect();
+    ApiError::new(Code::InvalidField, text.clone()).field(FieldProblem::at(bounded(&pointer), text))
+}
+
+/// The field that serde says is missing, unknown or there twice; it belongs to the path.
+fn field_named_in(text: &str) -> Option<&str> {
+    let rest = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix))?;
+    rest.split('`').next()
+}
+
+fn name(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model::{CheckRequest, NewKey, NewRevocation};
+
+    #[track_caller]
+    fn check<T: DeserializeOwned>(json: &str, status: u16, pointer: &str) {
+        let Err(error) = parse::<T>(json.as_bytes()) else { panic!("accepted: {json}") };
+        let problem = error.problem();
+        let seen = problem.errors.first().map_or("", |error| error.pointer.as_str());
+        assert_eq!((problem.status, seen), (status, pointer), "{json}: {problem:?}");
+    }
+
+    #[test]
+    fn the_field_that_is_wrong_is_named() {
+        check::<NewRevocation>(r#"{"kind":"session","colour":"red"}"#, 422, "/colour");
+        check::<NewRevocation>(r#"{"issuer":"i"}"#, 422, "/kind");
+        check::<NewRevocation>(r#"{"kind":"sessions"}"#, 422, "/kind");
+        check::<NewRevocation>(r#"{"kind":"session","value":7}"#, 422, "/value");
+        check::<NewRevocation>(r#"{"kind":"session","kind":"token"}"#, 422, "/kind");
+        check::<NewRevocation>(r#"{"kind":"subject","cutoff":"tomorrow"}"#, 422, "/cutoff");
+        check::<NewRevocation>(
+            r#"{"kind":"claims","claims":{"/a/b":9007199254740993}}"#,
+            422,
+            "/claims/~1a~1b",
+        );
+        check::<NewRevocation>(r#"["session"]"#, 422, "");
+        check::<NewKey>(r#"{"name":"n","scopes":["read","rule"]}"#, 422, "/scopes/1");
+    }
+
+    #[test]
+    fn what_is_not_json_is_said_to_be_that() {
+        for json in
+            ["", "{", "kind=session", r#"{"kind":"session"} {}"#, "\u{feff}{}", "{\"kind\":\"\u{1}\"}"]
+        {
+            check::<NewRevocation>(json, 400, "");
+        }
+    }
+
+    #[test]
+    fn claims_to_check_keep_their_text() {
+        let request: CheckRequest = parse(br#"{"claims":{"sub":"a","sub":"b"}}"#).unwrap();
+        assert_eq!(request.claims.unwrap().get(), r#"{"sub":"a","sub":"b"}"#);
+    }
+
+    #[test]
+    fn the_content_type_may_have_parameters_and_any_case() {
+        let check = |value: &str, expect: bool| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]);
+            assert_eq!(expect_media_type(&headers, &["application/json"]).is_ok(), expect, "{value}");
+        };
+        check("application/json", true);
+        check("Application/JSON; charset=utf-8", true);
+        check("text/plain", false);
+        check("application/jsonp", false);
+        assert!(expect_media_type(&HeaderMap::new(), &["application/json"]).is_err());
+    }
+}

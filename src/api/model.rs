@@ -1,0 +1,29 @@
+//! The API's data: what requests and answers look like as JSON.
+//!
+//! The handlers and the command line's client share these types, so the two cannot drift apart. Requests
+//! refuse fields that they do not know; answers are read leniently, so that an older client understands a
+//! newer control plane.
+
+mod check;
+mod claims;
+mod edge;
+mod event;
+mod key;
+mod kind;
+mod moment;
+mod problem;
+mod receipt;
+mod revocation;
+mod secret;
+
+pub use check::{CheckAnswer, CheckRequest};
+pub use claims::ClaimValues;
+pub use edge::{Edge, Edges, Worker};
+pub use event::{Event, Events};
+pub use key::{Issuer, IssuerKey, Issuers, Key, Keys, NewKey, NewKeyAnswer, Scope};
+pub use kind::{CutoffClaim, Kind, Status};
+pub use moment::Moment;
+pub use problem::{FieldProblem, Problem};
+pub use receipt::{EdgeReceipt, Receipts};
+pub use revocation::{Actor, BatchLine, NewRevocation, Revocation, RevocationAnswer, Revocations, TakeBack};
+pub use secret::Secret;

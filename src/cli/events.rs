@@ -1,0 +1,92 @@
+//! `events`: the audit trail.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::output::{Output, visible};
+use super::remote::Remote;
+use super::{Failure, table, time};
+use crate::api::model::{self, Event, Moment};
+
+/// Arguments of `events`.
+#[derive(Args, Debug)]
+pub(super) struct Events {
+    /// Only events after this version
+    #[arg(long, value_name = "VERSION")]
+    after: Option<u64>,
+
+    /// Only events about this revocation
+    #[arg(long, value_name = "ID")]
+    revocation: Option<String>,
+
+    /// Most that are shown at once
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+}
+
+impl Events {
+    pub(super) fn run(self, remote: &Remote, out: &Output) -> Result<(), Failure> {
+        let answer = remote.client()?.events(&[
+            ("after", self.after.map(|version| version.to_string())),
+            ("revocation", self.revocation),
+            ("limit", Some(self.limit.to_string())),
+        ])?;
+        out.answer(&answer, |page| rows(page, Moment::now()))?;
+        if !out.json()
+            && let Some(next) = answer.read()?.next_cursor
+        {
+            out.note(format_args!("more: --after {}", visible(next)));
+        }
+        Ok(())
+    }
+}
+
+fn rows(page: &model::Events, now: Moment) -> String {
+    if page.events.is_empty() {
+        return "no events".to_owned();
+    }
+    let mut rows = table::table(&["VERSION", "AT", "", "EVENT", "BY", "VIA", "WHAT"]);
+    for event in &page.events {
+        rows.add_row(table::row([
+            table::cell(event.version),
+            table::cell(time::absolute(event.at)),
+            table::dim(time::relative(event.at, now)),
+            table::cell(&event.event),
+            table::cell(&event.actor.name),
+            table::cell(&event.actor.via),
+            table::cell(what(event)),
+        ]));
+    }
+    table::text(rows)
+}
+
+/// `r1-pj26 session s1 of https://idp.example expires_at=… reason=…`.
+fn what(event: &Event) -> String {
+    let detail = |name: &str| event.details.get(name).and_then(Value::as_str);
+    let mut parts: Vec<String> = detail("revocation").map(str::to_owned).into_iter().collect();
+    let mut in_words = vec!["revocation"];
+    if let Some(kind) = detail("kind") {
+        parts.push(kind.to_owned());
+        parts.extend(detail("value").map(str::to_owned));
+        parts.extend(detail("issuer").map(|issuer| format!("of {issuer}")));
+        in_words.extend(["kind", "value", "issuer"]);
+    }
+    let rest = event.details.iter().filter(|(name, _)| !in_words.contains(&name.as_str()));
+    parts.extend(rest.filter_map(|(name, value)| Some(format!("{name}={}", plain(value)?))));
+    parts.join(" ")
+}
+
+/// A value without the marks of JSON; `None` where there is nothing to show.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => Some(items.iter().filter_map(plain).collect::<Vec<_>>().join(",")),
+        Value::Object(members) => {
+            let pairs = members.iter().filter_map(|(name, value)| Some(format!("{name}={}", plain(value)?)));
+            Some(pairs.collect::<Vec<_>>().join(","))
+        }
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+    }
+}

@@ -1,0 +1,158 @@
+//! `PORTCULLIS_*` variables.
+
+use std::fmt::Display;
+
+use super::file::{address, duration, positive};
+use super::{Config, ConfigError};
+use crate::auth::{KeyText, SecretHash};
+
+/// Secrets that automation hands over in the environment, as hashes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keys {
+    /// `PORTCULLIS_ADMIN_KEY`.
+    pub admin: Option<SecretHash>,
+    /// `PORTCULLIS_EDGE_KEY`.
+    pub edge: Option<SecretHash>,
+}
+
+const ADMIN_KEY: &str = "PORTCULLIS_ADMIN_KEY";
+const EDGE_KEY: &str = "PORTCULLIS_EDGE_KEY";
+/// Read by the command line and by the project's own tests.
+const ELSEWHERE: [&str; 4] = ["PORTCULLIS_URL", "PORTCULLIS_KEY", "PORTCULLIS_BIN", "PORTCULLIS_FILTER"];
+/// Kubernetes describes a Service called `portcullis` to every pod of its namespace with variables of these names.
+const OF_KUBERNETES: [&str; 2] = ["PORTCULLIS_SERVICE_", "PORTCULLIS_PORT_"];
+const PORT_OF_KUBERNETES: &str = "PORTCULLIS_PORT";
+const MIN_SECRET_BYTES: usize = 16;
+
+type Set = fn(&mut Config, &str) -> Result<(), String>;
+
+/// Every key of the file that is one value, as `PORTCULLIS_<SECTION>_<KEY>`.
+const VARIABLES: &[(&str, Set)] = &[
+    ("PORTCULLIS_DATA_DIR", |config, text| set(&mut config.data_dir, Ok::<_, String>(text.into()))),
+    ("PORTCULLIS_STRICT_ISSUERS", |config, text| set(&mut config.issuers.strict, text.parse())),
+    ("PORTCULLIS_LISTEN_HTTP", |config, text| set(&mut config.listen.http, address(text))),
+    ("PORTCULLIS_LISTEN_EDGE", |config, text| set(&mut config.listen.edge, address(text))),
+    ("PORTCULLIS_LOG_RETENTION", |config, text| set(&mut config.log.retention, positive(text))),
+    ("PORTCULLIS_LOG_MAX_BYTES", |config, text| set(&mut config.log.max_bytes, text.parse())),
+    ("PORTCULLIS_FEED_HISTORY", |config, text| set(&mut config.feed.history, text.parse())),
+    ("PORTCULLIS_EDGE_HEARTBEAT", |config, text| set(&mut config.edge.heartbeat, positive(text))),
+    ("PORTCULLIS_EDGE_FORGET_AFTER", |config, text| set(&mut config.edge.forget_after, duration(text))),
+    ("PORTCULLIS_EDGE_MAX_SUBSCRIBERS", |config, text| set(&mut config.edge.max_subscribers, text.parse())),
+    ("PORTCULLIS_EDGE_HELLO_TIMEOUT", |config, text| set(&mut config.edge.hello_timeout, positive(text))),
+    ("PORTCULLIS_EDGE_SEND_TIMEOUT", |config, text| set(&mut config.edge.send_timeout, positive(text))),
+];
+
+/// Overrides `config` by the variables that are ours.
+pub(super) fn apply(
+    config: &mut Config,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Keys, ConfigError> {
+    let mut keys = Keys::default();
+    for (name, value) in environment {
+        if !is_ours(&name) {
+            continue;
+        }
+        match name.as_str() {
+            ADMIN_KEY => keys.admin = Some(secret(ADMIN_KEY, &value)?),
+            EDGE_KEY => keys.edge = Some(secret(EDGE_KEY, &value)?),
+            _ => {
+                let Some((name, set)) = VARIABLES.iter().find(|(known, _)| *known == name) else {
+                    return Err(ConfigError::UnknownVariable { hint: nearest(&name), name });
+                };
+                set(config, &value).map_err(|error| ConfigError::Variable { name, error })?;
+            }
+        }
+    }
+    Ok(keys)
+}
+
+fn is_ours(name: &str) -> bool {
+    let of_kubernetes =
+        name == PORT_OF_KUBERNETES || OF_KUBERNETES.iter().any(|prefix| name.starts_with(prefix));
+    name.starts_with("PORTCULLIS_") && !of_kubernetes && !ELSEWHERE.contains(&name)
+}
+
+fn set<T, E: Display>(value: &mut T, read: Result<T, E>) -> Result<(), String> {
+    *value = read.map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+// The value never gets into a message.
+fn secret(name: &'static str, value: &str) -> Result<SecretHash, ConfigError> {
+    let wrong = |error: &str| ConfigError::Variable { name, error: error.into() };
+    if value.len() < MIN_SECRET_BYTES {
+        return Err(wrong("a key has at least 16 characters"));
+    }
+    if KeyText::split(value).is_some() {
+        return Err(wrong("keys that begin with pk_ are made by the control plane: choose another text"));
+    }
+    Ok(SecretHash::of(value))
+}
+
+/// The known variable that shares the longest end with a mistyped one.
+fn nearest(name: &str) -> Option<&'static str> {
+    let common_end =
+        |known: &str| known.bytes().rev().zip(name.bytes().rev()).take_while(|(a, b)| a == b).count();
+    let known = VARIABLES.iter().map(|(known, _)| *known).chain([ADMIN_KEY, EDGE_KEY]);
+    known.map(|known| (common_end(known), known)).filter(|(len, _)| *len >= 4).max().map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(name: &str, value: &str) -> Result<(Config, Keys), ConfigError> {
+        let mut config = Config::default();
+        apply(&mut config, [(name.to_owned(), value.to_owned())]).map(|keys| (config, keys))
+    }
+
+    #[test]
+    fn variables_override() {
+        let (config, _) = applied("PORTCULLIS_LISTEN_HTTP", "127.0.0.1:0").unwrap();
+        assert_eq!(config.listen.http.port(), 0);
+        let (config, _) = applied("PORTCULLIS_LOG_RETENTION", "1d").unwrap();
+        assert_eq!(config.log.retention.as_secs(), 86_400);
+    }
+
+    #[test]
+    fn mistyped_variables_are_refused_by_name() {
+        let error = applied("PORTCULLIS_HTTP", "127.0.0.1:0").unwrap_err().to_string();
+        assert!(error.contains("did you mean PORTCULLIS_LISTEN_HTTP"), "{error}");
+        let error = applied("PORTCULLIS_EDGE_HEARTBEAT", "often").unwrap_err().to_string();
+        assert!(error.contains("PORTCULLIS_EDGE_HEARTBEAT"), "{error}");
+    }
+
+    #[test]
+    fn other_variables_are_none_of_our_business() {
+        for name in ["PATH", "PORTCULLIS_URL", "PORTCULLIS_KEY"] {
+            assert!(applied(name, "x").is_ok());
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_a_service_is_passed_over() {
+        for name in [
+            "PORTCULLIS_SERVICE_HOST",
+            "PORTCULLIS_SERVICE_PORT",
+            "PORTCULLIS_SERVICE_PORT_HTTP",
+            "PORTCULLIS_PORT",
+            "PORTCULLIS_PORT_8470_TCP",
+            "PORTCULLIS_PORT_8470_TCP_ADDR",
+        ] {
+            assert_eq!(applied(name, "tcp://10.0.0.1:8470").unwrap().0, Config::default(), "{name}");
+        }
+        for name in ["PORTCULLIS_PORTS", "PORTCULLIS_SERVICE", "PORTCULLIS_SERVICES_HOST"] {
+            assert!(applied(name, "x").is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_are_hashed_and_never_shown() {
+        let (_, keys) = applied(ADMIN_KEY, "sixteen characters").unwrap();
+        assert!(keys.admin.unwrap().matches(&SecretHash::of("sixteen characters")));
+        for wrong in ["secret-short", "pk_abcdefgh_0123456789"] {
+            let error = applied(EDGE_KEY, wrong).unwrap_err().to_string();
+            assert!(error.contains(EDGE_KEY) && !error.contains(wrong), "{error}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The front door: everything that callers can ask of the control plane, whatever protocol they come by.
+//!
+//! Owns the order of things: permission, [`intake`] (what a request means), the log (durable), the state (in
+//! force), then the answer. Knows no HTTP and no gRPC.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_core::{Shape, Version};
+use prost::Message as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+mod answer;
+mod audit;
+mod check;
+mod error;
+pub mod intake;
+mod keys;
+mod list;
+mod request;
+mod revocation;
+mod story;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+pub use answer::{
+    Accepted, AuditEvent, AuditRecord, Checked, Commit, CreatedKey, EdgeReceipt, EdgeStatus, Edges, KeyInfo,
+    Receipts, Warning, WorkerStatus,
+};
+pub use error::{ControlError, Refusal};
+pub use request::{
+    CheckSubject, EventFilter, Filter, NewKey, NewRevocation, Page, PageRequest, StatusFilter, Target,
+};
+pub(crate) use revocation::value_of;
+pub use revocation::{BadId, Revocation, RevocationId, Status};
+
+use crate::auth::{self, Actor, AuthError, Caller, Principal, Scope};
+use crate::clock::{Clock, UnixMillis};
+use crate::config::{self, Config, Issuers, Keys};
+use crate::edge::Registry;
+use crate::log::wire::event::Event as Body;
+use crate::log::{EventLog, LogError, NewEvent, Versions, wire};
+use crate::metrics::Metrics;
+use crate::store::{FeedSettings, Store};
+use intake::Intake;
+
+/// Most revocations in one call of [`Control::revoke`].
+pub const MAX_BATCH: usize = 1_000;
+/// Most shapes in use: each costs every request of every edge a look-up.
+pub const MAX_SHAPES: usize = 32;
+
+/// The control plane. Cheap to clone; every clone is the same one.
+#[derive(Clone, Debug)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<Store>,
+    registry: Arc<Registry>,
+    issuers: Issuers,
+    keys: Keys,
+    edge: config::Edge,
+    retention: Duration,
+    clock: Clock,
+    metrics: Metrics,
+    /// Held by a call that brings new shapes into use, until it has.
+    new_shapes: tokio::sync::Mutex<()>,
+    /// Held by a call that deletes a key, until it is gone: two calls must not delete the last two admin keys.
+    key_deletion: tokio::sync::Mutex<()>,
+}
+
+impl Control {
+    /// Reads the log to its end. The task that is returned keeps up with the log; it ends when the log is
+    /// closed or cannot be followed any more.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or holds what this release does not understand.
+    pub async fn start(
+        log: impl EventLog,
+        config: &Config,
+        keys: Keys,
+        clock: Clock,
+    ) -> Result<(Self, JoinHandle<()>), LogError> {
+        let metrics = Metrics::default();
+        let heartbeat_ms = u32::try_from(config.edge.heartbeat.as_millis()).unwrap_or(u32::MAX);
+        let feed = FeedSettings { history: config.feed.history, heartbeat_ms };
+        let (store, keeping_up) = Store::start(log, feed, metrics.clone()).await?;
+        let inner = Inner {
+            store,
+            registry: Arc::default(),
+            issuers: config.issuers.clone(),
+            keys,
+            edge: config.edge.clone(),
+            retention: config.log.retention,
+            clock,
+            metrics,
+            new_shapes: tokio::sync::Mutex::default(),
+            key_deletion: tokio::sync::Mutex::default(),
+        };
+        Ok((Self { inner: Arc::new(inner) }, keeping_up))
+    }
+
+    /// What the edges' service needs; `stop` ends its streams.
+    #[must_use]
+    pub fn for_edges(&self, stop: CancellationToken) -> crate::edge::Context {
+        let inner = &self.inner;
+        crate::edge::Context {
+            store: Arc::clone(&inner.store),
+            registry: Arc::clone(&inner.registry),
+            keys: inner.keys,
+            settings: inner.edge.clone(),
+            metrics: inner.metrics.clone(),
+            clock: inner.clock.clone(),
+            stop,
+        }
+    }
+
+    /// The holder of a bearer credential. Does the same work for every wrong one.
+    ///
+    /// # Errors
+    /// When it is not a key of this control plane.
+    pub fn authenticate(&self, bearer: &str) -> Result<Principal, AuthError> {
+        let inner = &self.inner;
+        let principal = inner.store.read(|state| auth::identify(bearer, state.keys(), &inner.keys));
+        principal.inspect_err(|_| {
+            inner.metrics.failed_authentications.inc();
+        })
+    }
+
+    /// Revokes, as one append to the log: each request is wholly accepted or wholly refused, whatever becomes
+    /// of the others. The answers are in the order of the requests. What is accepted is durable, and in force
+    /// here, before this returns. Needs the scope `revoke`.
+    ///
+    /// # Errors
+    /// When nothing was accepted because of the caller, the size of the batch or the log.
+    pub async fn revoke(
+        &self,
+        requests: Vec<NewRevocation>,
+        caller: &Caller,
+    ) -> Result<Vec<Result<Accepted, ControlError>>, ControlError> {
+        require(caller, Scope::Revoke)?;
+        if requests.len() > MAX_BATCH {
+            return Err(Refusal::BatchTooLarge { max: MAX_BATCH }.into());
+        }
+        let at_ms = self.now_ms();
+        let understood = requests.iter().map(|request| self.understand(request, caller, at_ms));
+        let understood: Vec<_> = understood.collect();
+        // Two calls that look at once would both see room for one more shape: those that bring any take turns
+        // until they are in force.
+        let brings_shapes = self.brings_shapes(&understood);
+        let _turn = if brings_shapes { Some(self.inner.new_shapes.lock().await) } else { None };
+        let understood = self.within_shapes(understood);
+        let hash_key = &self.inner.store.log().identity().hash_key;
+        let events: Vec<NewEvent> = understood
+            .iter()
+            .filter_map(|intake| intake.as_ref().ok())
+            .map(|intake| {
+                let event = event(Body::Revoked(intake.revoked.clone()), caller.into(), at_ms);
+                NewEvent { event, key: Some(intake.selector.hash(hash_key)) }
+            })
+            .collect();
+        let payloads: Vec<Vec<u8>> = events.iter().map(|entry| entry.event.encode_to_vec()).collect();
+        let first = match events.is_empty() {
+            true => 0,
+            false => self.inner.store.append(events).await?.first,
+        };
+        let mut stored = (first..).zip(payloads);
+        let answers = understood.into_iter().map(|intake| {
+            let intake = intake?;
+            // One payload per request that was understood.
+            let (version, payload) = stored.next().ok_or(ControlError::NotReady)?;
+            let id = RevocationId::of(version, &payload);
+            let Intake { selector, revoked, warnings } = intake;
+            let revocation = story::new(id, selector, &revoked, caller.into(), at_ms);
+            Ok(Accepted { revocation, commit: Commit { version, at_ms }, warnings })
+        });
+        Ok(answers.collect())
+    }
+
+    /// Accepts tokens issued from the next second on; older ones stay rejected. Needs the scope `revoke`.
+    ///
+    /// # Errors
+    /// When there is no such revocation, it is not in force or has been reinstated, or by caller and log.
+    pub async fn reinstate(
+        &self,
+        id: RevocationId,
+        reason: &str,
+        caller: &Caller,
+    ) -> Result<Accepted, ControlError> {
+        let at_ms = self.now_ms();
+        let (revocation, revoked) = self.in_force(id, reason, caller).await?;
+        if revocation.status == Status::Reinstated {
+            return Err(ControlError::AlreadyReinstated(id));
+        }
+        let reinstated = intake::reinstate(id.version(), &revoked, reason, at_ms);
+        self.take_back(id, Body::Reinstated(reinstated), caller, at_ms).await
+    }
+
+    /// Takes a revocation back as a mistake. Needs the scope `revoke`.
+    ///
+    /// # Errors
+    /// When there is no such revocation, it is not in force, or by caller and log.
+    pub async fn undo(
+        &self,
+        id: RevocationId,
+        reason: &str,
+        caller: &Caller,
+    ) -> Result<Accepted, ControlError> {
+        let at_ms = self.now_ms();
+        self.in_force(id, reason, caller).await?;
+        let undone = wire::Undone { revocation: id.version(), reason: reason.into() };
+        self.take_back(id, Body::Undone(undone), caller, at_ms).await
+    }
+
+    /// The edges. Needs the scope `read`.
+    ///
+    /// # Errors
+    /// By caller.
+    pub fn edges(&self, caller: &Caller) -> Result<Edges, ControlError> {
+        require(caller, Scope::Read)?;
+        Ok(self.inner.registry.report(self.inner.store.version()))
+    }
+
+    /// Waits until every connected worker enforces a version, or the time is up; with no edge connected it
+    /// returns at once.
+    pub async fn wait_for_receipts(&self, commit: Commit, timeout: Duration) -> Receipts {
+        self.inner.registry.wait(commit.version, commit.at_ms, timeout).await
+    }
+
+    /// The configured issuers; a limited key sees its own. Needs the scope `read`.
+    ///
+    /// # Errors
+    /// By caller.
+    pub fn issuers(&self, caller: &Caller) -> Result<Issuers, ControlError> {
+        require(caller, Scope::Read)?;
+        let mut issuers = self.inner.issuers.clone();
+        issuers.configured.retain(|issuer| caller.principal.may_act_on(Some(&issuer.issuer)));
+        Ok(issuers)
+    }
+
+    /// The issuer that a request means which names none.
+    ///
+    /// # Errors
+    /// When it is not the case that exactly one is configured; the error names those that the caller may act on.
+    pub fn issuer_by_default(&self, caller: &Caller) -> Result<String, Refusal> {
+        let issuers = &self.inner.issuers;
+        issuers.only().map(str::to_owned).ok_or_else(|| {
+            let names = issuers.configured.iter().map(|configured| configured.issuer.clone());
+            Refusal::IssuerMissing(names.filter(|name| caller.principal.may_act_on(Some(name))).collect())
+        })
+    }
+
+    /// The version that is in force here.
+    ///
+    /// # Errors
+    /// When this process does not keep up with its log any more.
+    pub fn ready(&self) -> Result<Version, ControlError> {
+        match self.inner.store.failed() {
+            Some(error) => Err(error.into()),
+            None => Ok(self.inner.store.version()),
+        }
+    }
+
+    /// The counters of this process.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    fn understand(
+        &self,
+        request: &NewRevocation,
+        caller: &Caller,
+        now_ms: UnixMillis,
+    ) -> Result<Intake, ControlError> {
+        let mut intake = intake::decide(request, &self.inner.issuers, now_ms)?;
+        permit(caller, intake.selector.claim("iss"))?;
+        intake.warnings = intake.warnings.into_iter().map(|warning| warning.told_to(caller)).collect();
+        Ok(intake)
+    }
+
+    fn brings_shapes(&self, understood: &[Result<Intake, ControlError>]) -> bool {
+        self.inner.store.read(|state| {
+            let known: BTreeSet<&Shape> = state.shapes().collect();
+            understood.iter().flatten().any(|intake| !known.contains(intake.selector.shape()))
+        })
+    }
+
+    /// Refuses what would bring one shape too many into use.
+    fn within_shapes(
+        &self,
+        understood: Vec<Result<Intake, ControlError>>,
+    ) -> Vec<Result<Intake, ControlError>> {
+        let mut shapes: BTreeSet<Shape> = self.inner.store.read(|state| state.shapes().cloned().collect());
+        let mut within = |intake: Intake| {
+            let shape = intake.selector.shape();
+            if !shapes.contains(shape) {
+                if shapes.len() >= MAX_SHAPES {
+                    return Err(Refusal::TooManyShapes { max: MAX_SHAPES }.into());
+                }
+                shapes.insert(shape.clone());
+            }
+            Ok(intake)
+        };
+        understood.into_iter().map(|intake| intake.and_then(&mut within)).collect()
+    }
+
+    /// A revocation that can be taken back by this caller.
+    async fn in_force(
+        &self,
+        id: RevocationId,
+        reason: &str,
+        caller: &Caller,
+    ) -> Result<(Revocation, wire::Revoked), ControlError> {
+        require(caller, Scope::Revoke)?;
+        intake::check_reason(reason)?;
+        let (revocation, revoked) = self.find(id, caller).await?;
+        if revocation.status.in_force() {
+            Ok((revocation, revoked))
+        } else {
+            Err(ControlError::Ended { id, status: revocation.status })
+        }
+    }
+
+    async fn take_back(
+        &self,
+        id: RevocationId,
+        body: Body,
+        caller: &Caller,
+        at_ms: UnixMillis,
+    ) -> Result<Accepted, ControlError> {
+        let version = self.append(body, caller, at_ms).await?.last;
+        let (revocation, _) = self.find(id, caller).await?;
+        Ok(Accepted { revocation, commit: Commit { version, at_ms }, warnings: Vec::new() })
+    }
+
+    async fn append(&self, body: Body, caller: &Caller, at_ms: UnixMillis) -> Result<Versions, LogError> {
+        let event = event(body, caller.into(), at_ms);
+        self.inner.store.append(vec![NewEvent { event, key: None }]).await
+    }
+
+    fn now_ms(&self) -> UnixMillis {
+        self.inner.clock.now_ms()
+    }
+}
+
+fn event(body: Body, actor: Actor, at_ms: UnixMillis) -> wire::Event {
+    let at_ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
+    wire::Event { at_ms, actor: Some(actor.into()), event: Some(body) }
+}
+
+fn require(caller: &Caller, scope: Scope) -> Result<(), ControlError> {
+    if caller.principal.may(scope) { Ok(()) } else { Err(ControlError::Scope(scope)) }
+}
+
+fn permit(caller: &Caller, issuer: Option<&str>) -> Result<(), ControlError> {
+    if caller.principal.may_act_on(issuer) {
+        Ok(())
+    } else {
+        Err(ControlError::Issuer(issuer.map(Into::into)))
+    }
+}

@@ -1,0 +1,27 @@
+//! The edges: their streams, what they have, and their receipts.
+
+pub mod codec;
+mod hello;
+mod outgoing;
+mod refusal;
+mod registry;
+mod service;
+mod session;
+
+pub use outgoing::Outgoing;
+pub use registry::Registry;
+pub use service::{Context, EdgeService, serve};
+
+/// The generated service of `proto/portcullis/edge/v1/edge.proto`.
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated; see `cargo xtask codegen`"
+)]
+pub mod wire {
+    include!("gen/portcullis.edge.v1.rs");
+}

@@ -1,0 +1,107 @@
+use std::sync::Arc;
+
+use super::*;
+
+fn hello(process: &str, worker: &str) -> Hello {
+    Hello {
+        node: format!("node-{process}"),
+        process: process.into(),
+        worker: worker.into(),
+        filter_version: "1".into(),
+        position: None,
+    }
+}
+
+#[tokio::test]
+async fn nobody_to_wait_for_is_no_wait() {
+    let receipts = Registry::default().wait(5, 0, Duration::from_secs(60)).await;
+    assert_eq!(receipts, Receipts::default());
+}
+
+#[tokio::test]
+async fn an_edge_has_applied_when_its_last_worker_has() {
+    let registry = Arc::new(Registry::default());
+    let one = registry.connect(&hello("p", "1"), 0, 100);
+    let two = registry.connect(&hello("p", "2"), 4, 100);
+    let waiting = tokio::spawn({
+        let registry = Arc::clone(&registry);
+        async move { registry.wait(5, 1_000, Duration::from_secs(60)).await }
+    });
+    registry.receipt(&one, 5, 1, 1_002);
+    registry.receipt(&two, 6, 1, 1_007);
+    let receipts = waiting.await.unwrap();
+    assert_eq!((receipts.applied, receipts.pending), (1, 0));
+    assert_eq!(receipts.edges[0].ms, Some(7));
+}
+
+#[tokio::test]
+async fn who_has_not_said_so_is_pending() {
+    let registry = Registry::default();
+    registry.connect(&hello("a", "1"), 5, 0);
+    registry.connect(&hello("b", "1"), 4, 0);
+    let receipts = registry.wait(5, 0, Duration::from_millis(1)).await;
+    assert_eq!((receipts.applied, receipts.pending), (1, 1));
+    let waited: Vec<_> = receipts.edges.iter().map(|edge| (edge.applied_workers, edge.ms)).collect();
+    assert_eq!(waited, [(1, Some(0)), (0, None)]);
+}
+
+#[tokio::test]
+async fn an_edge_that_goes_is_not_waited_for_and_is_pending() {
+    let registry = Arc::new(Registry::default());
+    let slow = registry.connect(&hello("a", "1"), 0, 0);
+    let waiting = tokio::spawn({
+        let registry = Arc::clone(&registry);
+        async move { registry.wait(5, 0, Duration::from_secs(60)).await }
+    });
+    registry.disconnect(&slow, 10);
+    let receipts = waiting.await.unwrap();
+    assert_eq!((receipts.applied, receipts.pending, receipts.edges[0].ms), (0, 1, None));
+    // One that had gone before the commit says nothing about it.
+    assert_eq!(registry.wait(5, 11, Duration::ZERO).await, Receipts::default());
+}
+
+#[test]
+fn a_worker_that_comes_back_replaces_itself() {
+    let registry = Registry::default();
+    let old = registry.connect(&hello("a", "1"), 1, 0);
+    let new = registry.connect(&hello("a", "1"), 2, 0);
+    registry.disconnect(&old, 5);
+    assert!(!registry.receipt(&old, 9, 0, 5));
+    assert_eq!(registry.count(), (1, 1));
+    assert_eq!(registry.report(3).edges[0].lag, 1);
+    registry.disconnect(&new, 6);
+    assert_eq!(registry.count(), (0, 0));
+}
+
+#[test]
+fn edges_that_went_stay_listed_for_a_while() {
+    let registry = Registry::default();
+    let one = registry.connect(&hello("a", "1"), 1, 0);
+    let two = registry.connect(&hello("a", "2"), 1, 0);
+    registry.rejected(&one, "session_revoked", 2);
+    registry.disconnect(&one, 50);
+    assert_eq!(registry.report(1).edges[0].workers.len(), 1);
+    registry.disconnect(&two, 60);
+    let edges = registry.report(1).edges;
+    assert!(!edges[0].connected);
+    assert_eq!(edges[0].workers.len(), 1);
+    registry.forget(60);
+    assert_eq!(registry.report(1).edges.len(), 1);
+    registry.forget(61);
+    assert_eq!(registry.report(1).edges, []);
+}
+
+#[test]
+fn what_an_outsider_can_fill_is_bounded() {
+    let registry = Registry::default();
+    for process in 0..=MAX_GONE as u64 {
+        let worker = registry.connect(&hello(&process.to_string(), "1"), 0, process);
+        registry.disconnect(&worker, process);
+    }
+    assert_eq!(registry.report(0).edges.len(), MAX_GONE);
+    let worker = registry.connect(&hello("p", "1"), 0, 0);
+    (0..100).for_each(|code| registry.rejected(&worker, &code.to_string(), 1));
+    let report = registry.report(0);
+    let edge = report.edges.iter().find(|edge| edge.connected).unwrap();
+    assert_eq!(edge.workers[0].rejections.len(), MAX_CODES);
+}

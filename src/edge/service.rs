@@ -1,0 +1,160 @@
+//! The gRPC service: who may subscribe, and how many.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use portcullis_core::Version;
+use portcullis_core::wire::edge::EdgeMessage;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::outgoing::{self, Outgoing};
+use super::refusal::{Refusal, Refusals};
+use super::registry::Registry;
+use super::session;
+use super::wire::edge_server::{Edge, EdgeServer};
+use crate::auth::{self, Principal, Scope};
+use crate::clock::{Clock, UnixMillis};
+use crate::config;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// Longest message of an edge, in bytes.
+const MAX_MESSAGE_BYTES: usize = 64 * 1_024;
+/// A connection that does not answer a ping for so long is dead.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Streams of one connection: an Envoy has one per worker and listener.
+const STREAMS_PER_CONNECTION: u32 = 4_096;
+
+/// What a session needs of the rest.
+#[derive(Debug)]
+pub struct Context {
+    /// The set and its changes.
+    pub store: Arc<Store>,
+    /// Who is there.
+    pub registry: Arc<Registry>,
+    /// The keys of the environment.
+    pub keys: config::Keys,
+    /// Time-outs and bounds.
+    pub settings: config::Edge,
+    /// The counters.
+    pub metrics: Metrics,
+    /// The time of day.
+    pub clock: Clock,
+    /// Ends every stream.
+    pub stop: CancellationToken,
+}
+
+impl Context {
+    /// Whether a key is still one; those of the environment always are.
+    pub(super) fn knows(&self, principal: &Principal) -> bool {
+        auth::is_of_environment(principal)
+            || self.store.read(|state| state.keys().contains_key(&principal.key_id))
+    }
+
+    /// Brings the gauges in line with the registry.
+    pub(super) fn count(&self) {
+        let (edges, workers) = self.registry.count();
+        self.metrics.edges.set(i64::try_from(edges).unwrap_or(i64::MAX));
+        self.metrics.workers.set(i64::try_from(workers).unwrap_or(i64::MAX));
+    }
+
+    /// A worker has said now that it enforces a version.
+    pub(super) fn observe(&self, version: Version, now_ms: UnixMillis) {
+        if let Some(accepted_at_ms) = self.store.accepted_at(version) {
+            self.metrics.receipt(Duration::from_millis(now_ms.saturating_sub(accepted_at_ms)));
+        }
+    }
+}
+
+/// The service. Ends its streams when the context's `stop` is cancelled.
+#[derive(Debug)]
+pub struct EdgeService {
+    context: Arc<Context>,
+    places: Arc<Semaphore>,
+    sessions: TaskTracker,
+    refusals: Refusals,
+}
+
+impl EdgeService {
+    /// With as many places as the settings say.
+    #[must_use]
+    pub fn new(context: Context) -> Self {
+        let places = Arc::new(Semaphore::new(context.settings.max_subscribers.min(Semaphore::MAX_PERMITS)));
+        let (sessions, refusals) = (TaskTracker::new(), Refusals::default());
+        Self { context: Arc::new(context), places, sessions, refusals }
+    }
+
+    fn authenticate(&self, request: &Request<Streaming<EdgeMessage>>) -> Result<Principal, Refusal> {
+        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let bearer = header.and_then(auth::bearer).ok_or(Refusal::Missing)?;
+        let context = &self.context;
+        let (principal, deleted) = context.store.read(|state| {
+            let principal = auth::identify(bearer, state.keys(), &context.keys);
+            (principal, auth::was_deleted(bearer, state.deleted_keys()))
+        });
+        let principal = principal.map_err(|_| {
+            context.metrics.failed_authentications.inc();
+            if deleted { Refusal::Deleted } else { Refusal::Unknown }
+        })?;
+        if principal.may(Scope::Edge) { Ok(principal) } else { Err(Refusal::Scope) }
+    }
+}
+
+#[tonic::async_trait]
+impl Edge for EdgeService {
+    type SubscribeStream = Outgoing;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<EdgeMessage>>,
+    ) -> Result<Response<Outgoing>, Status> {
+        let peer = request.remote_addr();
+        let refuse = |refusal: Refusal| {
+            self.refusals.log(peer, refusal);
+            Status::from(refusal)
+        };
+        let principal = self.authenticate(&request).map_err(refuse)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| refuse(Refusal::Full))?;
+        let (sender, outgoing) = outgoing::stream(self.context.settings.send_timeout);
+        let context = Arc::clone(&self.context);
+        self.sessions.spawn(async move {
+            session::run(context, principal, request.into_inner(), sender).await;
+            drop(place);
+        });
+        Ok(Response::new(outgoing))
+    }
+}
+
+/// Serves edges on the connections that come in until `stop` is done and the last stream has ended.
+///
+/// # Errors
+/// When the transport fails.
+pub async fn serve<C>(
+    incoming: impl Stream<Item = io::Result<C>>,
+    service: EdgeService,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error>
+where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
+    let sessions = service.sessions.clone();
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        .add_service(EdgeServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .serve_with_incoming_shutdown(incoming, stop)
+        .await?;
+    sessions.close();
+    sessions.wait().await;
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! One worker's stream, from its hello to its end.
+
+use std::sync::Arc;
+
+use portcullis_core::Version;
+use portcullis_core::wire::edge::edge_message::Message;
+use portcullis_core::wire::edge::{EdgeMessage, Receipt};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at, timeout};
+use tonic::{Status, Streaming};
+use tracing::{debug, info, warn};
+
+use super::hello::Hello;
+use super::outgoing::Sender;
+use super::refusal::Refusal;
+use super::registry::Worker;
+use super::service::Context;
+use crate::auth::Principal;
+use crate::feed::Start;
+
+/// The codes of the contract; others are counted as `other`.
+const CODES: [&str; 11] = [
+    "session_revoked",
+    "subject_revoked",
+    "token_revoked",
+    "client_revoked",
+    "issuer_revoked",
+    "key_revoked",
+    "claims_revoked",
+    "token_malformed",
+    "token_missing",
+    "not_synced",
+    "stale",
+];
+
+/// Serves a stream until either end has enough, and ends it with the reason.
+pub(super) async fn run(
+    context: Arc<Context>,
+    principal: Principal,
+    inbound: Streaming<EdgeMessage>,
+    outgoing: Sender,
+) {
+    let mut connected = None;
+    let status = tokio::select! {
+        status = serve(&context, inbound, &outgoing, &mut connected) => status,
+        status = deleted(&context, &principal) => status,
+        () = outgoing.closed() => Status::cancelled("the edge has gone"),
+        () = context.stop.cancelled() => Status::unavailable("the control plane is shutting down"),
+    };
+    if status.code() == tonic::Code::ResourceExhausted {
+        context.metrics.dropped_subscribers.inc();
+    }
+    debug!(code = ?status.code(), reason = status.message(), "a worker's stream has ended");
+    if let Some(connected) = &mut connected {
+        connected.why.clear();
+        connected.why.push_str(status.message());
+    }
+    drop(connected);
+    outgoing.end(status);
+}
+
+async fn serve<'a>(
+    context: &'a Context,
+    mut inbound: Streaming<EdgeMessage>,
+    outgoing: &Sender,
+    connected: &mut Option<Connected<'a>>,
+) -> Status {
+    let hello = match timeout(context.settings.hello_timeout, inbound.message()).await {
+        Err(_) => return Status::deadline_exceeded("no hello has come"),
+        Ok(Err(status)) => return status,
+        Ok(Ok(message)) => match message.and_then(|message| message.message) {
+            Some(Message::Hello(hello)) => Hello::read(hello),
+            _ => Err(Status::invalid_argument("the first message is a hello")),
+        },
+    };
+    let hello = match hello {
+        Ok(hello) => hello,
+        Err(status) => return status,
+    };
+    let start = context.store.subscribe(hello.position.as_ref());
+    // An edge that goes on from its own set enforces that version already.
+    let version = match (&start.snapshot, &hello.position) {
+        (None, Some(position)) => position.version,
+        _ => 0,
+    };
+    let connected = connected.insert(Connected::new(context, &hello, version));
+    info!(
+        node = hello.node,
+        process = hello.process,
+        worker = hello.worker,
+        version,
+        "a worker has connected"
+    );
+    let (ask, asked) = mpsc::channel(1);
+    tokio::select! {
+        status = send(context, start, outgoing, asked) => status,
+        status = listen(context, &connected.worker, &hello, &mut inbound, &ask) => status,
+    }
+}
+
+/// Returns once the key that the stream was opened with is deleted.
+async fn deleted(context: &Context, principal: &Principal) -> Status {
+    let mut deletions = context.store.key_deletions();
+    while context.knows(principal) {
+        if deletions.changed().await.is_err() {
+            return Status::unavailable("the control plane is shutting down");
+        }
+    }
+    Refusal::Deleted.into()
+}
+
+/// Counts a worker in for as long as it lives.
+struct Connected<'a> {
+    context: &'a Context,
+    worker: Worker,
+    node: String,
+    // Why it ends.
+    why: String,
+}
+
+impl<'a> Connected<'a> {
+    fn new(context: &'a Context, hello: &Hello, version: Version) -> Self {
+        let worker = context.registry.connect(hello, version, context.clock.now_ms());
+        context.count();
+        Self { context, worker, node: hello.node.clone(), why: "the session was given up".to_owned() }
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        let last = self.context.registry.disconnect(&self.worker, self.context.clock.now_ms());
+        self.context.count();
+        // Once the control plane itself ends, that is the only reason.
+        if last && !self.context.stop.is_cancelled() {
+            warn!(node = self.node, why = self.why, "the last worker of an edge has disconnected");
+        }
+    }
+}
+
+/// Sends what the edge needs, for good; returns why it cannot.
+async fn send(
+    context: &Context,
+    mut start: Start,
+    outgoing: &Sender,
+    mut asked: mpsc::Receiver<()>,
+) -> Status {
+    loop {
+        let started = begin(context, &start, outgoing).await;
+        let version = match started {
+            Ok(version) => version,
+            Err(status) => return status,
+        };
+        match go_on(context, start, version, outgoing, &mut asked).await {
+            // A snapshot was asked for.
+            Ok(()) => start = context.store.subscribe(None),
+            Err(status) => return status,
+        }
+    }
+}
+
+/// Sends everything up to now.
+async fn begin(context: &Context, start: &Start, outgoing: &Sender) -> Result<Version, Status> {
+    outgoing.send(start.header.clone()).await?;
+    if let Some(snapshot) = &start.snapshot {
+        context.metrics.snapshots.inc();
+        for chunk in &snapshot.chunks {
+            outgoing.send(chunk.clone()).await?;
+        }
+    }
+    for part in &start.catch_up.parts {
+        outgoing.send(part.clone()).await?;
+    }
+    // Tells an edge that was not sent anything that it is right.
+    if let Some(heartbeat) = context.store.heartbeat(start.catch_up.to) {
+        outgoing.send(heartbeat).await?;
+    }
+    Ok(start.catch_up.to)
+}
+
+/// Sends what happens, until a snapshot is asked for.
+async fn go_on(
+    context: &Context,
+    start: Start,
+    mut version: Version,
+    outgoing: &Sender,
+    asked: &mut mpsc::Receiver<()>,
+) -> Result<(), Status> {
+    let mut updates = start.updates;
+    let period = context.settings.heartbeat;
+    let mut heartbeat = interval_at(Instant::now() + period, period);
+    loop {
+        let update = tokio::select! {
+            update = updates.recv() => match update {
+                Ok(update) => update,
+                Err(RecvError::Closed) => return Err(Status::unavailable("the control plane is shutting down")),
+                Err(RecvError::Lagged(_)) => {
+                    let missed = context.store.catch_up(version);
+                    let (update, rest) = missed
+                        .ok_or_else(|| Status::resource_exhausted("the edge does not keep up: come back"))?;
+                    updates = rest;
+                    update
+                }
+            },
+            _ = heartbeat.tick() => {
+                if let Some(heartbeat) = context.store.heartbeat(version) {
+                    outgoing.send(heartbeat).await?;
+                }
+                continue;
+            }
+            Some(()) = asked.recv() => return Ok(()),
+        };
+        for part in &update.parts {
+            outgoing.send(part.clone()).await?;
+        }
+        version = update.to;
+        if update.starts_over {
+            return Err(Status::aborted("the shapes in use are others now: come back"));
+        }
+    }
+}
+
+/// Takes in what the edge says; returns why it does not any more.
+async fn listen(
+    context: &Context,
+    worker: &Worker,
+    hello: &Hello,
+    inbound: &mut Streaming<EdgeMessage>,
+    ask: &mpsc::Sender<()>,
+) -> Status {
+    loop {
+        let message = match inbound.message().await {
+            Ok(Some(message)) => message.message,
+            Ok(None) => return Status::ok("the edge has said good-bye"),
+            Err(status) => return status,
+        };
+        match message {
+            Some(Message::Receipt(receipt)) => take(context, worker, hello, &receipt),
+            Some(Message::SnapshotRequest(request)) => {
+                let reason: String =
+                    request.reason.chars().filter(|char| !char.is_control()).take(200).collect();
+                warn!(node = hello.node, worker = hello.worker, reason, "a worker asks for a snapshot");
+                // One that is asked for already serves this request too.
+                let _ = ask.try_send(());
+            }
+            Some(Message::Hello(_)) | None => return Status::invalid_argument("out of place"),
+        }
+    }
+}
+
+fn take(context: &Context, worker: &Worker, hello: &Hello, receipt: &Receipt) {
+    for rejections in &receipt.rejections {
+        let code = CODES.iter().find(|code| **code == rejections.code).copied().unwrap_or("other");
+        context.metrics.rejected(code, rejections.passed, rejections.count);
+        // What an observing edge let pass is no rejection.
+        if !rejections.passed {
+            context.registry.rejected(worker, code, rejections.count);
+        }
+    }
+    let (version, digest) = context.store.read(|state| (state.version(), state.ledger().set().digest()));
+    // The digest of an older version is not known any more; the edge has checked it against the delta.
+    if receipt.version > version || (receipt.version == version && receipt.digest != Vec::from(digest)) {
+        warn!(
+            node = hello.node,
+            worker = hello.worker,
+            version = receipt.version,
+            "a receipt that cannot be right"
+        );
+        return;
+    }
+    let now_ms = context.clock.now_ms();
+    if context.registry.receipt(worker, receipt.version, receipt.revocations, now_ms) {
+        context.observe(receipt.version, now_ms);
+    }
+}

@@ -1,0 +1,27 @@
+//! The control plane and the command line.
+//!
+//! The path of one revocation: a call arrives at [`api`] (REST) and becomes a request to [`control`], the
+//! front door, which asks [`auth`] whether the caller may, lets `control::intake` decide what the request
+//! means, and appends an event to the [`log`]. The log makes it durable and hands it, with its version, to
+//! [`store`], which applies it to the [`state`] and has [`feed`] encode what has changed, once for everybody.
+//! [`edge`] sends that to every worker and takes the receipts that `control` waits for.
+//!
+//! The log is the truth: the state, the feed and everything that is listed are derived from it. Only `log`
+//! touches the database. Time comes from [`clock`], settings from [`config`]; [`serve`] puts it all together.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod auth;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod edge;
+pub mod feed;
+pub mod log;
+pub mod metrics;
+pub mod serve;
+pub mod shutdown;
+pub mod state;
+pub mod store;

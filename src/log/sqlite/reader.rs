@@ -1,0 +1,146 @@
+//! Reading: a thread of its own, so that no append waits for a search.
+
+use std::path::Path;
+
+use portcullis_core::Version;
+use rusqlite::{Connection, Params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::row::{self, to_sql};
+use super::{failure, open, schema};
+use crate::log::{LogError, Record, Search, Story};
+
+/// What the thread is asked to do.
+pub(super) enum Query {
+    Read { after: Version, limit: usize, done: oneshot::Sender<Result<Vec<Record>, LogError>> },
+    Stories { search: Search, done: oneshot::Sender<Result<Vec<Story>, LogError>> },
+}
+
+/// Records in one step of a replay.
+const REPLAY_BATCH: usize = 1_024;
+
+/// Works until every sender is gone.
+pub(super) fn run(path: &Path, mut queries: mpsc::Receiver<Query>) {
+    let mut connection = None;
+    while let Some(query) = queries.blocking_recv() {
+        // Whoever asked may have gone.
+        match query {
+            Query::Read { after, limit, done } => {
+                let _ = done.send(
+                    connect(&mut connection, path).and_then(|connection| read(connection, after, limit)),
+                );
+            }
+            Query::Stories { search, done } => {
+                let _ = done
+                    .send(connect(&mut connection, path).and_then(|connection| stories(connection, &search)));
+            }
+        }
+    }
+}
+
+/// Streams the events in `after + 1 ..= last` in order, and checks that none is missing but by
+/// compaction.
+pub(super) fn replay(
+    path: &Path,
+    after: Version,
+    last: Version,
+    to: &mpsc::Sender<Result<Vec<Record>, LogError>>,
+) {
+    let stream = || -> Result<(), LogError> {
+        let failed = |error: rusqlite::Error| failure(&error);
+        let mut connection = open::reader(path).map_err(failed)?;
+        // One view of both, so that a compaction in between takes nothing away unseen.
+        let connection = connection.transaction().map_err(failed)?;
+        let compacted = u64::from_be_bytes(open::meta(&connection, schema::COMPACTED).map_err(failed)?);
+        let mut select = connection
+            .prepare(
+                "SELECT version, checksum, payload FROM events WHERE version > ?1 AND version <= ?2 ORDER BY version",
+            )
+            .map_err(failed)?;
+        let mut rows = select.query([to_sql(after), to_sql(last)]).map_err(failed)?;
+        let (mut previous, mut batch) = (after, Vec::new());
+        while let Some(row) = rows.next().map_err(failed)? {
+            let record = row::record(row)?;
+            if record.version > compacted.max(previous) + 1 {
+                return Err(LogError::Damaged(format!("event {} is missing", compacted.max(previous) + 1)));
+            }
+            previous = record.version;
+            batch.push(record);
+            if batch.len() == REPLAY_BATCH && to.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
+                return Ok(());
+            }
+        }
+        if previous.max(compacted) < last {
+            return Err(LogError::Damaged(format!("event {last} is missing")));
+        }
+        // Nobody may be listening any more.
+        let _ = to.blocking_send(Ok(batch));
+        Ok(())
+    };
+    if let Err(error) = stream() {
+        let _ = to.blocking_send(Err(error));
+    }
+}
+
+fn connect<'a>(connection: &'a mut Option<Connection>, path: &Path) -> Result<&'a Connection, LogError> {
+    let open = match connection.take() {
+        Some(connection) => connection,
+        None => open::reader(path).map_err(|error| failure(&error))?,
+    };
+    Ok(connection.insert(open))
+}
+
+fn read(connection: &Connection, after: Version, limit: usize) -> Result<Vec<Record>, LogError> {
+    let sql = "SELECT version, checksum, payload FROM events WHERE version > ?1 ORDER BY version LIMIT ?2";
+    records(connection, sql, (to_sql(after), count(limit)))
+}
+
+fn stories(connection: &Connection, search: &Search) -> Result<Vec<Story>, LogError> {
+    let found = match search {
+        Search::Versions(versions) => {
+            let sql = "SELECT version, checksum, payload FROM events WHERE version = ?1 AND kind = ?2";
+            let mut found = Vec::with_capacity(versions.len());
+            for version in versions {
+                found.extend(records(connection, sql, (to_sql(*version), schema::REVOKED))?);
+            }
+            found
+        }
+        Search::Before { version, limit } => {
+            let sql = "SELECT version, checksum, payload FROM events WHERE version < ?1 AND kind = ?2
+                       ORDER BY version DESC LIMIT ?3";
+            records(connection, sql, (to_sql(*version), schema::REVOKED, count(*limit)))?
+        }
+        Search::Keys { keys, before, limit } => {
+            let sql = "SELECT version, checksum, payload FROM events WHERE selector = ?1 AND version < ?2
+                       ORDER BY version DESC LIMIT ?3";
+            let mut found = Vec::new();
+            for key in keys {
+                found.extend(records(connection, sql, (key.to_bytes(), to_sql(*before), count(*limit)))?);
+            }
+            found.sort_by_key(|record: &Record| std::cmp::Reverse(record.version));
+            found.truncate(*limit);
+            found
+        }
+    };
+    let about = "SELECT version, checksum, payload FROM events WHERE revocation = ?1 ORDER BY version";
+    let story = |revoked: Record| {
+        let since = records(connection, about, [to_sql(revoked.version)])?;
+        Ok(Story { revoked, since })
+    };
+    found.into_iter().map(story).collect()
+}
+
+fn records(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Record>, LogError> {
+    let failed = |error: rusqlite::Error| failure(&error);
+    let mut select = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = select.query(params).map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        found.push(row::record(row)?);
+    }
+    Ok(found)
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

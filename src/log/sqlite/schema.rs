@@ -1,0 +1,36 @@
+//! The database file: what is in it, and how one recognizes it.
+
+/// `application_id` of the file header: "PCLS".
+pub(super) const APPLICATION_ID: u32 = 0x5043_4c53;
+/// `user_version` of the file header. A release reads its own format and earlier ones.
+pub(super) const FORMAT: u32 = 1;
+
+/// One row per event. `kind` is the event's field number in `log.proto`; `revocation` is the version that an
+/// event is about; `selector` is the key of a revocation; `checksum` covers version and payload, because
+/// SQLite's own checks do not see a changed byte inside a value.
+pub(super) const CREATE: &str = "
+    CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+    CREATE TABLE events(
+        version INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        revocation INTEGER,
+        selector BLOB,
+        checksum INTEGER NOT NULL,
+        payload BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX about ON events(revocation) WHERE revocation IS NOT NULL;
+    CREATE INDEX selectors ON events(selector) WHERE selector IS NOT NULL;
+";
+
+/// Field number of `Event.revoked`.
+pub(super) const REVOKED: i64 = 10;
+/// Field number of `Event.swept`.
+pub(super) const SWEPT: i64 = 13;
+
+pub(super) const STORE_ID: &str = "store_id";
+pub(super) const HASH_KEY: &str = "hash_key";
+pub(super) const COMPACTED: &str = "compacted";
+
+/// Where the database is in a data directory.
+pub(super) const FILE: &str = "portcullis.db";

@@ -1,0 +1,206 @@
+//! The one thread that writes: takes everything that waits into one transaction.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use portcullis_core::Version;
+use prost::Message as _;
+use rusqlite::{Connection, Transaction};
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::row::{Columns, checksum, from_sql, to_sql};
+use super::{failure, open, schema};
+use crate::log::wire::event::Event as Body;
+use crate::log::{LogError, NewEvent, Record, Versions, wire};
+
+/// What the thread is asked to do.
+pub(super) enum Command {
+    Append {
+        entries: Vec<NewEvent>,
+        done: oneshot::Sender<Result<Versions, LogError>>,
+    },
+    /// Answers the last version; everything after it goes to the follower.
+    Follow {
+        live: mpsc::Sender<Vec<Record>>,
+        done: oneshot::Sender<Version>,
+    },
+    Compact {
+        revocations: Vec<Version>,
+        until: Version,
+        done: oneshot::Sender<Result<(), LogError>>,
+    },
+}
+
+type Waiting = (Vec<NewEvent>, oneshot::Sender<Result<Versions, LogError>>);
+
+/// Most events in one transaction, so that nobody waits for a very long one.
+const MAX_GROUP: usize = 4_096;
+
+pub(super) struct Writer {
+    pub(super) path: PathBuf,
+    pub(super) max_bytes: u64,
+    pub(super) last: Version,
+    pub(super) compacted: Arc<AtomicU64>,
+    /// Opened by the first write: a log that is only read stays as it is.
+    pub(super) connection: Option<Connection>,
+    pub(super) followers: Vec<mpsc::Sender<Vec<Record>>>,
+}
+
+impl Writer {
+    /// Works until every sender is gone, then closes the database.
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut next = commands.blocking_recv();
+        while let Some(command) = next {
+            next = None;
+            match command {
+                Command::Append { entries, done } => {
+                    let mut size = entries.len();
+                    let mut group = vec![(entries, done)];
+                    while size < MAX_GROUP {
+                        match commands.try_recv() {
+                            Ok(Command::Append { entries, done }) => {
+                                size += entries.len();
+                                group.push((entries, done));
+                            }
+                            Ok(other) => {
+                                next = Some(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    self.append(group);
+                }
+                Command::Follow { live, done } => {
+                    self.followers.push(live);
+                    // Whoever asked may have gone; the follower is then found closed.
+                    let _ = done.send(self.last);
+                }
+                Command::Compact { revocations, until, done } => {
+                    let result = self.compact(&revocations, until).map_err(|error| failure(&error));
+                    let _ = done.send(result);
+                }
+            }
+            if next.is_none() {
+                next = commands.blocking_recv();
+            }
+        }
+        if let Some(Err((_, error))) = self.connection.take().map(Connection::close) {
+            error!(%error, "the log could not be closed cleanly; nothing is lost");
+        }
+    }
+
+    // One commit for all of them. When it fails, each alone: one that is too large must not fail the others.
+    fn append(&mut self, group: Vec<Waiting>) {
+        let batches: Vec<&[NewEvent]> = group.iter().map(|(entries, _)| entries.as_slice()).collect();
+        match self.commit(&batches) {
+            Ok(versions) => {
+                for ((_, done), versions) in group.into_iter().zip(versions) {
+                    let _ = done.send(Ok(versions));
+                }
+            }
+            Err(error) if group.len() == 1 => {
+                error!(%error, "an append failed; nothing of it is stored");
+                for (_, done) in group {
+                    let _ = done.send(Err(failure(&error)));
+                }
+            }
+            Err(_) => group.into_iter().for_each(|waiting| self.append(vec![waiting])),
+        }
+    }
+
+    fn commit(&mut self, batches: &[&[NewEvent]]) -> rusqlite::Result<Vec<Versions>> {
+        let mut last = self.last;
+        let mut records = Vec::new();
+        let mut versions = Vec::with_capacity(batches.len());
+        let transaction = self.connection()?.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO events(version, at_ms, kind, revocation, selector, checksum, payload)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            for batch in batches {
+                let first = last + 1;
+                for entry in *batch {
+                    last += 1;
+                    let Columns { at_ms, kind, revocation, selector, payload } = Columns::of(entry);
+                    let sum = checksum(last, &payload);
+                    insert.execute((to_sql(last), at_ms, kind, revocation, selector, sum, &payload))?;
+                    records.push(Record { version: last, payload });
+                }
+                versions.push(Versions { first, last });
+            }
+        }
+        transaction.commit()?;
+        self.last = last;
+        self.tell(&records);
+        Ok(versions)
+    }
+
+    // Waits for a follower that is behind: it derives what this process answers, so writing faster than it
+    // reads would gain nothing.
+    fn tell(&mut self, records: &[Record]) {
+        self.followers.retain(|follower| follower.blocking_send(records.to_vec()).is_ok());
+    }
+
+    fn compact(&mut self, revocations: &[Version], until: Version) -> rusqlite::Result<()> {
+        // What becomes of a revocation may be told long after it: above all of it, no version is missing.
+        let mut compacted = until.max(self.compacted.load(Ordering::Acquire));
+        let transaction = self.connection()?.transaction()?;
+        {
+            let mut delete = transaction.prepare_cached(
+                "DELETE FROM events WHERE version = ?1 OR revocation = ?1 RETURNING version",
+            )?;
+            for version in revocations {
+                let mut gone = delete.query([to_sql(*version)])?;
+                while let Some(row) = gone.next()? {
+                    compacted = compacted.max(from_sql(row.get(0)?));
+                }
+            }
+        }
+        drop_sweeps(&transaction, compacted)?;
+        let value = compacted.to_be_bytes();
+        transaction.execute("UPDATE meta SET value = ?2 WHERE key = ?1", (schema::COMPACTED, value))?;
+        transaction.commit()?;
+        self.compacted.store(compacted, Ordering::Release);
+        Ok(())
+    }
+
+    fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open::writer(&self.path, self.max_bytes)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+}
+
+/// Drops every sweep up to `until` that is followed there by one that does all that it did: with the clock
+/// set back in between, that need not be the last one.
+fn drop_sweeps(transaction: &Transaction<'_>, until: Version) -> rusqlite::Result<()> {
+    let mut delete = transaction.prepare_cached("DELETE FROM events WHERE version = ?1")?;
+    let mut select = transaction.prepare_cached(
+        "SELECT version, payload FROM events WHERE kind = ?1 AND version <= ?2 ORDER BY version DESC",
+    )?;
+    let mut rows = select.query((schema::SWEPT, to_sql(until)))?;
+    let (mut done, mut superseded) = (None, Vec::new());
+    while let Some(row) = rows.next()? {
+        let (version, payload): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        // One that cannot be read stays, for the next start to find.
+        let Ok(wire::Event { event: Some(Body::Swept(swept)), .. }) = wire::Event::decode(payload.as_slice())
+        else {
+            continue;
+        };
+        if done.is_some_and(|done| swept.until <= done) {
+            superseded.push(version);
+        } else {
+            done = Some(swept.until);
+        }
+    }
+    for version in superseded {
+        delete.execute([version])?;
+    }
+    Ok(())
+}

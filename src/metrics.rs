@@ -1,0 +1,162 @@
+//! The counters of this process, under `portcullis_control_`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Metric, Registry};
+
+/// All counters. Cheap to clone; every clone counts into the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    /// Live revocations.
+    pub revocations: Gauge,
+    /// The version that is in force here.
+    pub version: Gauge,
+    /// Connected edges.
+    pub edges: Gauge,
+    /// Connected workers.
+    pub workers: Gauge,
+    /// Calls to the log that were durable.
+    pub appends: Counter,
+    /// Events appended.
+    pub events: Counter,
+    /// Calls to the log that failed.
+    pub append_failures: Counter,
+    /// Updates that were pushed, each counted once for all edges.
+    pub deltas: Counter,
+    /// Snapshots that edges were sent.
+    pub snapshots: Counter,
+    /// Subscribers that did not keep up.
+    pub dropped_subscribers: Counter,
+    /// Credentials that were not accepted.
+    pub failed_authentications: Counter,
+    rejections: Family<Rejection, Counter>,
+    receipts: Histogram,
+    requests: Family<Request, Counter>,
+    request_seconds: Histogram,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Rejection {
+    code: String,
+    passed: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Request {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut all = Registry::with_prefix("portcullis_control");
+        let seconds = || Histogram::new(exponential_buckets(0.000_5, 2.0, 16));
+        let this = Self {
+            revocations: register(&mut all, "revocations", "Live revocations", Gauge::default()),
+            version: register(&mut all, "version", "Version in force at the control plane", Gauge::default()),
+            edges: register(&mut all, "edges", "Connected edges", Gauge::default()),
+            workers: register(&mut all, "workers", "Connected workers", Gauge::default()),
+            appends: register(&mut all, "appends", "Durable appends to the log", Counter::default()),
+            events: register(&mut all, "events", "Events appended to the log", Counter::default()),
+            append_failures: register(&mut all, "append_failures", "Failed appends", Counter::default()),
+            deltas: register(&mut all, "deltas", "Updates pushed", Counter::default()),
+            snapshots: register(&mut all, "snapshots", "Snapshots sent to edges", Counter::default()),
+            dropped_subscribers: register(
+                &mut all,
+                "dropped_subscribers",
+                "Subscribers that did not keep up",
+                Counter::default(),
+            ),
+            failed_authentications: register(
+                &mut all,
+                "failed_authentications",
+                "Credentials that were not accepted",
+                Counter::default(),
+            ),
+            rejections: register(&mut all, "rejections", "Requests that edges rejected", Family::default()),
+            receipts: register(
+                &mut all,
+                "receipt_seconds",
+                "From acceptance to a worker's receipt",
+                seconds(),
+            ),
+            requests: register(&mut all, "http_requests", "HTTP requests", Family::default()),
+            request_seconds: register(
+                &mut all,
+                "http_request_seconds",
+                "Time to answer HTTP requests",
+                seconds(),
+            ),
+            registry: Arc::default(),
+        };
+        Self { registry: Arc::new(all), ..this }
+    }
+}
+
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+impl Metrics {
+    /// Requests that an edge has rejected, or would have but for its mode.
+    pub fn rejected(&self, code: &str, passed: bool, count: u64) {
+        let label = Rejection { code: code.into(), passed: passed.to_string() };
+        self.rejections.get_or_create(&label).inc_by(count);
+    }
+
+    /// A worker enforces a version so long after it was accepted.
+    pub fn receipt(&self, after: Duration) {
+        self.receipts.observe(after.as_secs_f64());
+    }
+
+    /// An HTTP request was answered. `route` is the pattern, not the path, so that its values are few.
+    pub fn http_request(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let label = Request { method: method.into(), route: route.into(), status };
+        self.requests.get_or_create(&label).inc();
+        self.request_seconds.observe(took.as_secs_f64());
+    }
+
+    /// What `/metrics` answers: the OpenMetrics text format (`application/openmetrics-text; version=1.0.0;
+    /// charset=utf-8`).
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_named_as_documented() {
+        let metrics = Metrics::default();
+        metrics.appends.inc();
+        metrics.rejected("session_revoked", false, 3);
+        metrics.http_request("POST", "/v1/revocations", 201, Duration::from_millis(3));
+        metrics.receipt(Duration::from_millis(2));
+        let text = metrics.render();
+        for line in [
+            "portcullis_control_appends_total 1",
+            "portcullis_control_revocations 0",
+            r#"portcullis_control_rejections_total{code="session_revoked",passed="false"} 3"#,
+            r#"portcullis_control_http_requests_total{method="POST",route="/v1/revocations",status="201"} 1"#,
+            "portcullis_control_receipt_seconds_count 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

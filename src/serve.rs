@@ -1,0 +1,183 @@
+//! Running the control plane: opens what there is to open, in an order in which nothing is half done, and
+//! closes it again.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+mod accept;
+mod address;
+mod handles;
+mod http;
+
+use crate::clock::Clock;
+use crate::config::{Config, Keys};
+use crate::control::{Control, ControlError, CreatedKey};
+use crate::edge::{self, EdgeService};
+use crate::log::{DataDir, LogError, OpenError, SqliteLog};
+
+/// What is being answered when the process is asked to end gets so long to be finished.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Connections of edges beyond `edge.max_subscribers`, so that one too many is told so.
+const SPARE_EDGES: usize = 256;
+
+/// Whether other machines may be talked to without TLS.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Plaintext {
+    /// Loopback addresses only.
+    #[default]
+    Loopback,
+    /// Any address: something else protects the way, or nobody else is on it.
+    Anywhere,
+}
+
+/// Why the control plane does not run, or has stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address that others reach, without leave.
+    #[error(
+        "{key} is {address}, which other machines can reach, and API keys would cross the network in the clear: bind a loopback address behind a proxy with TLS, or say --allow-plaintext"
+    )]
+    Plaintext {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+    },
+    /// A port cannot be had.
+    #[error("cannot listen at {address} ({key}): {error}")]
+    Bind {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The data directory or the log in it cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read.
+    #[error("{error}{}", advice(error))]
+    Log {
+        /// Why.
+        error: LogError,
+    },
+    /// The first admin key cannot be made.
+    #[error("the first admin key cannot be stored: {0}")]
+    FirstKey(ControlError),
+    /// The file that says where this process listens cannot be written.
+    #[error("cannot say where it listens: {0}")]
+    Address(io::Error),
+    /// The log is closed, or the edges' port failed.
+    #[error("the control plane has stopped: {0}")]
+    Stopped(String),
+}
+
+/// Runs the control plane until `stop` is done, then drains. `announce` is told the first admin key, once.
+///
+/// # Errors
+/// When it cannot start, with nothing changed on the disk that was there before; or when it cannot go on.
+pub async fn serve(
+    config: Config,
+    keys: Keys,
+    plaintext: Plaintext,
+    announce: impl FnOnce(&CreatedKey),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    for (key, address) in [("listen.http", config.listen.http), ("listen.edge", config.listen.edge)] {
+        if plaintext == Plaintext::Loopback && !address.ip().is_loopback() {
+            return Err(ServeError::Plaintext { key, address });
+        }
+    }
+    handles::raise(config.edge.max_subscribers);
+    let dir = DataDir::lock(&config.data_dir)?;
+    let http = bind("listen.http", config.listen.http).await?;
+    let edges = bind("listen.edge", config.listen.edge).await?;
+    let address = address::Addresses::of(&http, &edges).map_err(ServeError::Address)?;
+
+    let max_bytes = config.log.max_bytes;
+    let opened = tokio::task::spawn_blocking(move || SqliteLog::open(dir, max_bytes)).await;
+    let log = opened.map_err(|error| ServeError::Stopped(error.to_string()))??;
+    let (control, mut keeping_up) =
+        Control::start(log, &config, keys, Clock::System).await.map_err(|error| ServeError::Log { error })?;
+    if let Some(created) = control.first_admin_key().await.map_err(ServeError::FirstKey)? {
+        announce(&created);
+    }
+
+    // So that no edge is sent what has expired while nobody was there.
+    if let Err(error) = control.sweep().await {
+        warn!(%error, "what has expired could not be dropped; it will be tried again");
+    }
+
+    let halt = CancellationToken::new();
+    let service = EdgeService::new(control.for_edges(halt.clone()));
+    let places = config.edge.max_subscribers.saturating_add(SPARE_EDGES);
+    let edges = accept::Acceptor::new(edges, places, accept::FIRST_BYTES).incoming();
+    let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
+    let on_http = tokio::spawn(http::serve(
+        http,
+        crate::api::router(control.clone()),
+        http::Limits::default(),
+        halt.clone(),
+    ));
+    let house = tokio::spawn(control.clone().keep_house(halt.clone()));
+    let published = address
+        .publish(&config.data_dir)
+        .inspect_err(|error| warn!(%error, "cannot say where it listens"))
+        .ok();
+    info!(http = %address.http, edge = %address.edge, "ready");
+
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        ended = &mut on_edges => Err(ServeError::Stopped(match ended {
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(())) => "the edges' port was closed".into(),
+            Err(error) => error.to_string(),
+        })),
+        _ = &mut keeping_up => Err(ServeError::Stopped(match control.ready() {
+            Err(error) => error.to_string(),
+            Ok(_) => "the log was closed".into(),
+        })),
+    };
+    match &outcome {
+        Ok(()) => info!("asked to end: finishing what is being answered"),
+        Err(error) => error!(%error, "cannot go on"),
+    }
+    drop(published);
+    halt.cancel();
+    let drained = async {
+        let _ = on_http.await;
+        if !on_edges.is_finished() {
+            let _ = on_edges.await;
+        }
+        let _ = house.await;
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        warn!("some calls were not finished in time");
+    }
+    keeping_up.abort();
+    let _ = keeping_up.await;
+    // The last hold on the log: it is closed when this returns.
+    let closed = tokio::task::spawn_blocking(move || drop(control)).await;
+    closed.map_err(|error| ServeError::Stopped(error.to_string()))?;
+    outcome
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|error| ServeError::Bind { key, address, error })
+}
+
+fn advice(error: &LogError) -> &'static str {
+    match error {
+        LogError::Damaged(_) => {
+            "; restore data_dir from a backup, or move it away and start with an empty one (the edges then drop what was revoked)"
+        }
+        LogError::Full | LogError::Io(_) | LogError::Closed => "",
+    }
+}

@@ -1,0 +1,187 @@
+//! Accepting connections: a bound on their number, and on the time until one says what it speaks.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+use tracing::warn;
+
+/// A connection must show which protocol it speaks within this time.
+pub(super) const FIRST_BYTES: Duration = Duration::from_secs(10);
+/// After an error of the operating system (no file handles left), it gets so long to recover.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What an HTTP/2 client says first. Both servers wait for as much of it as comes, without a bound of their own.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A port with so many places.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    first_bytes: Duration,
+}
+
+impl Acceptor {
+    /// Most connections at a time, more wait to be accepted; and how long one may take to show its protocol.
+    pub(super) fn new(listener: TcpListener, places: usize, first_bytes: Duration) -> Self {
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        Self { listener, places, first_bytes }
+    }
+
+    /// The next connection.
+    pub(super) async fn accept(&self) -> Connection {
+        loop {
+            let place = Arc::clone(&self.places).acquire_owned().await.ok();
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    // Messages are small and waited for.
+                    let _ = stream.set_nodelay(true);
+                    let greeting = Some(Greeting { seen: 0, deadline: Box::pin(sleep(self.first_bytes)) });
+                    return Connection { stream, greeting, _place: place };
+                }
+                Err(error) => {
+                    warn!(%error, "a connection could not be accepted");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// All connections, without an end.
+    pub(super) fn incoming(self) -> impl Stream<Item = io::Result<Connection>> {
+        futures_util::stream::unfold(self, async |acceptor| {
+            let connection = acceptor.accept().await;
+            Some((Ok(connection), acceptor))
+        })
+    }
+}
+
+/// A connection, which has its place until it is dropped.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// Until the protocol is known.
+    greeting: Option<Greeting>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+struct Greeting {
+    /// So much of the preface has arrived.
+    seen: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Greeting {
+    /// Whether the protocol is known after these bytes: the preface is whole, or this is none.
+    fn ends_with(&mut self, bytes: &[u8]) -> bool {
+        let rest = PREFACE.get(self.seen..).unwrap_or_default();
+        self.seen += bytes.len();
+        bytes.len() >= rest.len() || !rest.starts_with(bytes)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let Some(greeting) = &mut this.greeting else { return read };
+        if read.is_pending() {
+            return greeting.deadline.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        if greeting.ends_with(buffer.filled().get(before..).unwrap_or_default()) {
+            this.greeting = None;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[test]
+    fn a_protocol_is_known_by_its_first_bytes() {
+        let greeting = || Greeting { seen: 0, deadline: Box::pin(sleep(Duration::MAX)) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _context = runtime.enter();
+        assert!(greeting().ends_with(b"GET / HTTP/1.0\r\n\r\n"));
+        assert!(greeting().ends_with(PREFACE));
+        let mut slow = greeting();
+        assert!(!slow.ends_with(b"PRI"));
+        assert!(!slow.ends_with(b" * HTTP/2.0\r\n"));
+        assert!(slow.ends_with(b"\r\nSM\r\n\r\nmore"));
+        let mut other = greeting();
+        assert!(!other.ends_with(b"P"));
+        assert!(other.ends_with(b"OST"));
+    }
+
+    #[tokio::test]
+    async fn one_too_many_waits_for_a_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let short = Duration::from_millis(100);
+        let acceptor = Acceptor::new(listener, 1, short);
+        let _clients =
+            (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        let mut first = acceptor.accept().await;
+        assert!(timeout(short, acceptor.accept()).await.is_err());
+        assert_eq!(first.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(first);
+        timeout(short * 100, acceptor.accept()).await.unwrap();
+    }
+}

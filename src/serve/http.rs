@@ -1,0 +1,104 @@
+//! The HTTP port: connections with bounds on their number and on the time that a request may take to arrive.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::accept::{Acceptor, Connection, FIRST_BYTES};
+
+/// Most bytes of a request's head.
+const MAX_HEAD_BYTES: usize = 64 * 1_024;
+/// Most calls at a time on an HTTP/2 connection.
+const MAX_STREAMS: u32 = 128;
+
+/// What a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Most connections at a time; more wait to be accepted.
+    pub(super) connections: usize,
+    /// A connection must show which protocol it speaks within this time.
+    pub(super) first_bytes: Duration,
+    /// The head of a request must have arrived after so long; also the longest idle time between requests of
+    /// HTTP/1, and the time between pings of HTTP/2.
+    pub(super) head: Duration,
+    /// A connection on which no request has begun for so long is asked to end.
+    pub(super) idle: Duration,
+    /// What is still being answered then gets so long.
+    pub(super) grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            first_bytes: FIRST_BYTES,
+            head: Duration::from_secs(30),
+            idle: Duration::from_secs(120),
+            grace: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Serves until `stop`, then lets what is being answered finish.
+pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.head)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
+    let builder = Arc::new(builder);
+    let acceptor = Acceptor::new(listener, limits.connections, limits.first_bytes);
+    let open = TaskTracker::new();
+    while let Some(connection) = stop.run_until_cancelled(acceptor.accept()).await {
+        open.spawn(answer(Arc::clone(&builder), connection, router.clone(), limits, stop.clone()));
+    }
+    drop(acceptor);
+    open.close();
+    open.wait().await;
+}
+
+/// Answers what comes on one connection.
+async fn answer(
+    builder: Arc<Builder<TokioExecutor>>,
+    connection: Connection,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let begun = Notify::new();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        begun.notify_one();
+        router.call(request)
+    });
+    let idle = async { while timeout(limits.idle, begun.notified()).await.is_ok() {} };
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(connection), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { tokio::select! { () = stop.cancelled() => {}, () = idle => {} } } => {
+            connection.as_mut().graceful_shutdown();
+            timeout(limits.grace, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! `cargo xtask dist`: what a release consists of.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use crate::cargo::{cargo, root, run as run_command, target_dir};
+use crate::filter;
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let filter = filter::build()?;
+    run_command(&mut cargo(["build", "--release", "-p", "portcullis", "--bin", "portcullis"]))?;
+
+    let dist = root().join("target/dist");
+    fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
+    let mut sums = String::new();
+    for (from, name) in
+        [(target_dir().join("release/portcullis"), "portcullis"), (filter, "portcullis_filter.wasm")]
+    {
+        let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        // `copy` keeps the permissions, so the binary stays executable.
+        fs::copy(&from, dist.join(name)).with_context(|| format!("cannot write {name} to target/dist"))?;
+        for byte in Sha256::digest(&bytes) {
+            write!(sums, "{byte:02x}")?;
+        }
+        writeln!(sums, "  {name}")?;
+        eprintln!("target/dist/{name}: {} KiB", bytes.len() / 1024);
+    }
+    // The format of `sha256sum --check`.
+    fs::write(dist.join("SHA256SUMS"), sums).context("cannot write target/dist/SHA256SUMS")?;
+    Ok(ExitCode::SUCCESS)
+}

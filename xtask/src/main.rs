@@ -1,0 +1,74 @@
+//! The project's commands: `cargo xtask demo`, `test`, `dist`, `bench`, `ci`, `codegen`.
+//!
+//! Thin on purpose: each command makes sure that what it needs is there (the wasm target, Envoy, the
+//! filter), then hands over to cargo or to a binary of `crates/testbed`.
+
+#![allow(clippy::print_stderr, reason = "progress is for the person at the terminal")]
+
+mod bench;
+mod cargo;
+mod ci;
+mod codegen;
+mod demo;
+mod dist;
+mod envoy;
+mod filter;
+mod test;
+mod toolchain;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The commands of the Portcullis project")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the main job on a real Envoy: revoke, see the 401, see open streams end
+    Demo {
+        /// End after the last step; exit code 0 only if every step held
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run every test, those on a real Envoy included
+    Test {
+        /// Passed on to `cargo test`, as in `cargo xtask test -- --test it revoke`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Build the release binary and filter with checksums into target/dist
+    Dist,
+    /// Run a benchmark and write its result
+    Bench {
+        /// Which benchmark
+        name: String,
+        /// Where the result goes
+        #[arg(long, value_name = "FILE")]
+        json: PathBuf,
+    },
+    /// Everything a change must pass: format, lints, documentation, tests
+    Ci,
+    /// Regenerate the Rust code of proto/
+    Codegen,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo { once } => demo::run(once),
+        Command::Test { args } => test::run(&args),
+        Command::Dist => dist::run(),
+        Command::Bench { name, json } => Ok(bench::run(&name, &json)),
+        Command::Ci => ci::run(),
+        Command::Codegen => codegen::run(),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

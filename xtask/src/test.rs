@@ -1,0 +1,23 @@
+//! `cargo xtask test`: every test, on a real Envoy too.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+
+use crate::cargo::{become_command, cargo, target_dir};
+use crate::{envoy, filter};
+
+pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
+    become_command(&mut command(args)?)
+}
+
+/// `cargo test` with what the tests need from outside.
+pub(crate) fn command(args: &[String]) -> Result<Command> {
+    let envoy = envoy::find()?;
+    let filter = filter::build()?;
+    let mut test = cargo(["test"]);
+    test.args(args).env("ENVOY", envoy).env("PORTCULLIS_FILTER", filter);
+    // Cargo builds it for the tests of the root package, before any test runs.
+    test.env("PORTCULLIS_BIN", target_dir().join("debug/portcullis"));
+    Ok(test)
+}

@@ -1,0 +1,13 @@
+//! Every call of the API over a real socket: what it does, and every way in which it says no.
+
+mod auth;
+mod bad_input;
+mod batch;
+mod check;
+mod events;
+mod keys;
+mod openapi;
+mod operation;
+mod revocations;
+mod routes;
+mod take_back;

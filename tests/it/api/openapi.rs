@@ -1,0 +1,103 @@
+//! The OpenAPI document against the running control plane.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{control_plane, get, text};
+
+/// Every call of the contract.
+const CALLS: [&str; 17] = [
+    "DELETE /v1/keys/{id}",
+    "GET /livez",
+    "GET /metrics",
+    "GET /readyz",
+    "GET /v1/edges",
+    "GET /v1/events",
+    "GET /v1/issuers",
+    "GET /v1/keys",
+    "GET /v1/openapi.json",
+    "GET /v1/revocations",
+    "GET /v1/revocations/{id}",
+    "POST /v1/check",
+    "POST /v1/keys",
+    "POST /v1/revocations",
+    "POST /v1/revocations/batch",
+    "POST /v1/revocations/{id}/reinstate",
+    "POST /v1/revocations/{id}/undo",
+];
+
+/// Method, path and description of each call in the document.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let calls = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().iter();
+        methods.map(move |(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
+    });
+    calls.collect()
+}
+
+#[tokio::test]
+async fn the_document_has_every_call_of_the_contract_and_no_other() {
+    let plane = control_plane().await;
+    let document = get(&plane, "/v1/openapi.json").await.json().unwrap();
+    let seen: BTreeSet<String> =
+        operations(&document).iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    assert_eq!(seen, CALLS.iter().map(|call| (*call).to_owned()).collect());
+}
+
+#[tokio::test]
+async fn every_call_in_the_document_is_routed_and_wants_the_key_that_it_says() {
+    let plane = control_plane().await;
+    let document = get(&plane, "/v1/openapi.json").await.json().unwrap();
+    assert_eq!(document["components"]["securitySchemes"]["key"]["scheme"], "bearer");
+    for (method, path, operation) in operations(&document) {
+        let call = plane.api().call(method.parse().unwrap(), &path.replace("{id}", "r1-0000"));
+        let status = call.send().await.unwrap().status.as_u16();
+        let open = operation["security"] == serde_json::json!([{}]);
+        assert_eq!(status, if open { 200 } else { 401 }, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn every_call_documents_its_problems_under_a_name_of_its_own() {
+    let plane = control_plane().await;
+    let document = get(&plane, "/v1/openapi.json").await.json().unwrap();
+    let mut names = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+        assert!(names.insert(text(&operation, "/operationId").to_owned()), "{method} {path}");
+        for (status, response) in responses {
+            let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
+            let expect = status.starts_with(['4', '5']);
+            assert_eq!(
+                problem == "#/components/schemas/Problem",
+                expect,
+                "{method} {path} {status}: {response}"
+            );
+        }
+        let open = operation["security"] == serde_json::json!([{}]);
+        assert_eq!(responses.contains_key("401"), !open, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn every_reference_in_the_document_leads_somewhere() {
+    let plane = control_plane().await;
+    let document = get(&plane, "/v1/openapi.json").await.json().unwrap();
+    let mut todo = vec![&document];
+    while let Some(value) = todo.pop() {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get("$ref") {
+                    let pointer = reference.trim_start_matches('#');
+                    assert!(document.pointer(pointer).is_some(), "{reference}");
+                }
+                todo.extend(members.values());
+            }
+            Value::Array(items) => todo.extend(items),
+            _ => {}
+        }
+    }
+}

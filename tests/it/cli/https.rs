@@ -1,0 +1,93 @@
+//! A control plane behind https, as a certificate authority of the operator's own vouches for it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\
+    connection: close\r\n\r\n{\"issuers\": [] }";
+
+/// A server that answers every call alike; `ca.pem` in the directory vouches for it.
+fn server() -> (SocketAddr, TempDir) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let der = STANDARD.encode(ca.der());
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n");
+    std::fs::write(dir.path().join("ca.pem"), pem).unwrap();
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = BufReader::new(StreamOwned::new(connection, socket));
+            // A client that does not trust it hangs up here.
+            let whole = stream.by_ref().lines().map_while(Result::ok).any(|line| line.is_empty());
+            if whole {
+                let _ = stream.get_mut().write_all(ANSWER.as_bytes());
+                stream.get_mut().conn.send_close_notify();
+                let _ = stream.get_mut().flush();
+            }
+        }
+    });
+    (address, dir)
+}
+
+async fn issuers(address: SocketAddr, more: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(["issuers", "--json", "--url", &format!("https://{address}")]).args(more);
+    command.output().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_authority_that_is_given_is_trusted() {
+    let (address, dir) = server();
+    let ca = dir.path().join("ca.pem");
+    let output = issuers(address, &["--ca-file", ca.to_str().unwrap()]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout, b"{\"issuers\": [] }\n");
+}
+
+#[tokio::test]
+async fn another_one_is_not() {
+    let (address, _dir) = server();
+    let output = issuers(address, &[]).await;
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("no secure connection") && stderr.contains("--ca-file"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_file_without_certificates_is_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("empty.pem");
+    std::fs::write(&path, "no certificate").unwrap();
+    let address = "127.0.0.1:1".parse().unwrap();
+    let output = issuers(address, &["--ca-file", path.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}

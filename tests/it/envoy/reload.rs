@@ -1,0 +1,90 @@
+//! A trap. The filter that ships has none that we know of; the one built here for the purpose has.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use super::support::{SOON, peers};
+
+/// The filter with a request header that makes it trap.
+fn trapping_filter() -> PathBuf {
+    static FILTER: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let target = portcullis_testbed::paths::filter().unwrap().parent().unwrap().join("trapping");
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args([
+            "build",
+            "--quiet",
+            "-p",
+            "portcullis-filter",
+            "--features",
+            "trap",
+            "--profile",
+            "wasm",
+        ]);
+        cargo.args(["--target", "wasm32-wasip1", "--target-dir"]).arg(&target).current_dir(root);
+        for inherited in
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"]
+        {
+            cargo.env_remove(inherited);
+        }
+        assert!(cargo.status().unwrap().success());
+        target.join("wasm32-wasip1/wasm/portcullis_filter.wasm")
+    };
+    FILTER.get_or_init(build).clone()
+}
+
+#[tokio::test]
+async fn a_trapped_worker_is_replaced_and_holds_requests_until_it_has_the_set() {
+    let filter = tokio::task::spawn_blocking(trapping_filter).await.unwrap();
+    let peers = peers().await;
+    let bootstrap = peers.bootstrap().concurrency(1).filter(filter);
+    let mut world = peers.with(bootstrap).await;
+    super::support::workers(&world.plane, 2).await;
+    world.revoke("session", "s1").await;
+    let (one, two) = (world.session("alice", "s1"), world.session("alice", "s2"));
+
+    let trapped = world.client().get("/").bearer(&two).header("x-portcullis-trap", "1").send().await.unwrap();
+    assert_eq!(trapped.status.as_u16(), 503);
+    world.envoy.wait_for_access("503 wasm_fail_stream", SOON).await.unwrap();
+
+    // The control plane is away, so the new VM cannot have the set: the requests must wait for it.
+    world.plane.kill().await.unwrap();
+    let mut held = Vec::new();
+    for token in [&one, &two] {
+        // Envoy answers 503 by itself until its back-off for reloads is over.
+        let call = || world.client().get("/").bearer(token);
+        let before = world.upstream.requests();
+        loop {
+            let request = tokio::spawn(call().send());
+            let answered = async {
+                let held = world.envoy.wait_for_stat(
+                    "http.ingress.downstream_rq_active",
+                    |n| n > held.len() as u64,
+                    SOON,
+                );
+                held.await
+            };
+            tokio::select! {
+                biased;
+                () = async { while !request.is_finished() { tokio::task::yield_now().await } } => {
+                    let reply = request.await.unwrap().unwrap();
+                    assert_eq!(reply.status.as_u16(), 503);
+                }
+                active = answered => {
+                    active.unwrap();
+                    held.push(request);
+                    break;
+                }
+            }
+        }
+        assert_eq!(world.upstream.requests(), before);
+    }
+    world.plane.restart().await.unwrap();
+    let mut statuses = Vec::new();
+    for request in held {
+        statuses.push(request.await.unwrap().unwrap().status.as_u16());
+    }
+    assert_eq!(statuses, [401, 200]);
+    assert_eq!(world.envoy.stat("wasm.portcullis.vm_reload_success").await.unwrap(), Some(1));
+}

@@ -1,0 +1,15 @@
+//! The compiled filter in the harness, one behaviour a file. The control plane's part is played by
+//! [`support::Plane`], which speaks the push protocol from a real ledger.
+
+mod budget;
+mod config;
+mod kinds;
+mod link;
+mod modes;
+mod receipts;
+mod rejection;
+mod startup;
+mod streams;
+mod support;
+mod sync;
+mod tokens;

@@ -1,0 +1,19 @@
+//! One binary for all integration tests: the real control plane, command line, filter and Envoy.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails, helpers included"
+)]
+
+mod api;
+mod cli;
+mod codegen;
+mod crash;
+mod docs;
+mod envoy;
+mod feed;
+mod filter;
+mod serve;
+mod support;

@@ -208,6 +208,7 @@ impl Envoy {
             bail!("this Envoy has static listeners");
         }
         let seen = self.listener_updates().await?;
+        let mark = self.log().mark();
         edit(&mut self.launch.rendered.listener)?;
         self.launch.write_listeners()?;
         let outcome = async {
@@ -223,7 +224,9 @@ impl Envoy {
             .await
             .unwrap_or_else(|_| bail!("Envoy did not look at the new listener"))?;
         if rejected > seen.1 {
-            bail!("Envoy refused the listener; its log ends with:\n{}", self.log().tail(10));
+            // The counter goes up before the reason has come through the pipe.
+            let reason = self.log().wait_for_after(mark, "update rejected", START).await?;
+            bail!("Envoy refused the listener: {reason}\n{}", self.log().tail(10));
         }
         self.ingress = self.admin.listener(&self.launch.listener_name()).await?;
         Ok(())

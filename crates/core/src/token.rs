@@ -57,6 +57,9 @@ pub enum Malformed {
     /// The header looks like a JWT's but is not one.
     #[error("the JWT's header is not a base64url JSON object without duplicates")]
     Header,
+    /// Something that some reader takes for a JWT by leaving out what is around or between its parts.
+    #[error("a JWT with other characters around it")]
+    Surrounded,
     /// The payload is not a JWT's.
     #[error("the JWT's payload is not a base64url JSON object without duplicates")]
     Payload,
@@ -84,10 +87,10 @@ impl<'a> Token<'a> {
         let (Some(header), Some(payload), Some(_signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Ok(Self::Opaque(raw));
+            return Self::opaque(raw);
         };
         if !resembles_object(header) {
-            return Ok(Self::Opaque(raw));
+            return Self::opaque(raw);
         }
         let header = read_object(header).ok_or(Malformed::Header)?;
         let claims = read_object(payload).ok_or(Malformed::Payload)?;
@@ -98,6 +101,10 @@ impl<'a> Token<'a> {
             Some(_) => return Err(Malformed::Header),
         };
         Ok(Self::Jwt(Jwt { raw, key_id, claims }))
+    }
+
+    fn opaque(raw: &'a str) -> Result<Self, Malformed> {
+        if hides_a_jwt(raw) { Err(Malformed::Surrounded) } else { Ok(Self::Opaque(raw)) }
     }
 
     /// The token as it was given.
@@ -132,6 +139,17 @@ pub fn sha256_hex(raw: &str) -> String {
 // b64token of RFC 6750 section 2.1.
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
+}
+
+/// Whether a run of the characters that a JWT has is one once its empty parts are left out. jwt_authn of Envoy
+/// 1.40 takes such a run out of what is around it, and passes over empty parts (`extractJWT` in `extractor.cc`).
+fn hides_a_jwt(raw: &str) -> bool {
+    let in_a_jwt = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '-' | '_' | '.');
+    raw.split(|symbol| !in_a_jwt(symbol)).any(|run| {
+        let mut parts = run.split('.').filter(|part| !part.is_empty());
+        let (first, others) = (parts.next(), parts.count());
+        others == 2 && first.is_some_and(resembles_object)
+    })
 }
 
 fn read_object(part: &str) -> Option<Json> {
@@ -225,6 +243,35 @@ mod tests {
         check(&jwt("\n {\"alg\":\"RS256\"}", "{}"), Ok("jwt"));
         // The last character's unused bits are set: canonical readers refuse it, lenient ones do not.
         check(&format!("{header}.{}.c2ln", "eyJzdWIiOiJhIn1"), Err(Malformed::Payload));
+    }
+
+    #[test]
+    fn a_jwt_with_something_around_it_is_malformed() {
+        let token = jwt(r#"{"alg":"RS256"}"#, r#"{"sub":"alice"}"#);
+        let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else {
+            panic!("{token}")
+        };
+        for raw in [
+            format!("{token}."),
+            format!("{token}..."),
+            format!(".{token}"),
+            format!("{header}..{payload}.{signature}"),
+            format!("{header}.{payload}..{signature}"),
+            format!("~{token}"),
+            format!("+{token}"),
+            format!("=/{token}"),
+            format!("~~+/{token}"),
+            format!("{token}~.x"),
+            format!("{token}=.x.y"),
+            format!("x.y/{token}"),
+        ] {
+            check(&raw, Err(Malformed::Surrounded));
+        }
+        check(&format!("{token}=="), Ok("jwt"));
+        check("+a.b.c", Ok("opaque"));
+        check("a.b.c=.d", Ok("opaque"));
+        // A JWE has five parts, none of them empty.
+        check(&format!("{token}.a.b"), Ok("opaque"));
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Feed {
             hash_key: state.hash_key().bytes().to_vec(),
             shapes: self.announced.iter().map(|(_, shape)| shape.into()).collect(),
             heartbeat_ms: self.heartbeat_ms,
-            snapshot: snapshot.as_ref().map(|snapshot| snapshot.info()),
+            snapshot: snapshot.as_ref().map(|snapshot| snapshot.info(state.version())),
         });
         Start { header: header.into(), snapshot, catch_up, updates: self.updates() }
     }

@@ -6,7 +6,7 @@ use portcullis_core::Version;
 use portcullis_core::wire::edge::edge_message::Message;
 use portcullis_core::wire::edge::{EdgeMessage, Receipt};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, interval_at, timeout};
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
@@ -17,7 +17,10 @@ use super::refusal::Refusal;
 use super::registry::Worker;
 use super::service::Context;
 use crate::auth::Principal;
-use crate::feed::Start;
+use crate::feed::{Start, Update};
+
+/// What is published from some version on.
+type Updates = broadcast::Receiver<Arc<Update>>;
 
 /// The codes of the contract; others are counted as `other`.
 const CODES: [&str; 11] = [
@@ -146,12 +149,11 @@ async fn send(
     mut asked: mpsc::Receiver<()>,
 ) -> Status {
     loop {
-        let started = begin(context, &start, outgoing).await;
-        let version = match started {
-            Ok(version) => version,
+        let (version, updates) = match begin(context, start, outgoing).await {
+            Ok(begun) => begun,
             Err(status) => return status,
         };
-        match go_on(context, start, version, outgoing, &mut asked).await {
+        match go_on(context, version, updates, outgoing, &mut asked).await {
             // A snapshot was asked for.
             Ok(()) => start = context.store.subscribe(None),
             Err(status) => return status,
@@ -159,9 +161,9 @@ async fn send(
     }
 }
 
-/// Sends everything up to now.
-async fn begin(context: &Context, start: &Start, outgoing: &Sender) -> Result<Version, Status> {
-    outgoing.send(start.header.clone()).await?;
+/// Sends everything up to now; what remains is the version that this leads to, and where the rest comes from.
+async fn begin(context: &Context, start: Start, outgoing: &Sender) -> Result<(Version, Updates), Status> {
+    outgoing.send(start.header).await?;
     if let Some(snapshot) = &start.snapshot {
         context.metrics.snapshots.inc();
         for chunk in &snapshot.chunks {
@@ -175,18 +177,17 @@ async fn begin(context: &Context, start: &Start, outgoing: &Sender) -> Result<Ve
     if let Some(heartbeat) = context.store.heartbeat(start.catch_up.to) {
         outgoing.send(heartbeat).await?;
     }
-    Ok(start.catch_up.to)
+    Ok((start.catch_up.to, start.updates))
 }
 
 /// Sends what happens, until a snapshot is asked for.
 async fn go_on(
     context: &Context,
-    start: Start,
     mut version: Version,
+    mut updates: Updates,
     outgoing: &Sender,
     asked: &mut mpsc::Receiver<()>,
 ) -> Result<(), Status> {
-    let mut updates = start.updates;
     let period = context.settings.heartbeat;
     let mut heartbeat = interval_at(Instant::now() + period, period);
     loop {

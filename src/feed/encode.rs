@@ -87,8 +87,9 @@ impl Snapshot {
         Self { version: state.version(), chunks, entries: set.len() as u64, digest: set.digest() }
     }
 
-    /// What the header announces.
-    pub(super) fn info(&self) -> SnapshotInfo {
-        SnapshotInfo { version: self.version, entries: self.entries, digest: self.digest.into() }
+    /// What the header announces to a subscriber that is then sent the changes up to `current`.
+    pub(super) fn info(&self, current: Version) -> SnapshotInfo {
+        let Self { version, entries, digest, .. } = *self;
+        SnapshotInfo { version, entries, digest: digest.into(), current }
     }
 }

@@ -64,7 +64,7 @@ impl Store {
 fn take(edge: &mut Sync, update: &Update) -> usize {
     let progress = update.parts.iter().map(|part| match edge.receive(&part.0).unwrap() {
         Progress::Changed { changes, .. } => changes.len(),
-        Progress::Part => 0,
+        Progress::Part | Progress::Replaced => 0,
         other => panic!("{other:?}"),
     });
     progress.sum()

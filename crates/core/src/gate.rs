@@ -352,7 +352,10 @@ impl Gate {
                 let kind = self.kind_of(token)?;
                 self.cuts().then_some(Code::Revoked(kind))
             }
-            Err(_) => self.cuts_malformed().then_some(Code::Malformed),
+            Err(_) => {
+                self.live.set_keys(token, TokenKeys::default());
+                self.cuts_malformed().then_some(Code::Malformed)
+            }
         }
     }
 

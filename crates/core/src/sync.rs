@@ -39,13 +39,17 @@ pub struct Store {
     pub version: Version,
 }
 
-/// A snapshot on its way.
+/// A snapshot on its way, and then the changes since it.
 #[derive(Debug)]
 struct Building {
     store: Store,
     entries: u64,
     digest: Digest,
     next_chunk: u32,
+    /// All chunks are here and right.
+    whole: bool,
+    /// The version from which on it is in force: an older set would let pass what is revoked by now.
+    current: Version,
 }
 
 /// What a message has brought.
@@ -96,6 +100,9 @@ pub enum SyncError {
     #[error("a snapshot of {announced} revocations had {received}")]
     #[expect(missing_docs, reason = "said by the message")]
     Count { announced: u64, received: u64 },
+    /// The set cannot be continued: it is another store's, or was hashed with another secret.
+    #[error("the control plane's store is another one")]
+    OtherStore,
     /// Versions do not follow each other.
     #[error("a change from version {from} does not continue version {have}")]
     #[expect(missing_docs, reason = "said by the message")]
@@ -115,7 +122,7 @@ impl SyncError {
     /// Whether a snapshot mends it; otherwise the peer is not to be talked to for now.
     #[must_use]
     pub fn is_mended_by_snapshot(&self) -> bool {
-        matches!(self, Self::Gap { .. } | Self::Digest(_) | Self::LongCatchUp)
+        matches!(self, Self::OtherStore | Self::Gap { .. } | Self::Digest(_) | Self::LongCatchUp)
     }
 }
 
@@ -192,11 +199,12 @@ impl Sync {
             }
             let digest = Digest::from_bytes(fixed(&info.digest, "digest")?);
             let store = Store { id, hash_key, shapes, set: RevocationSet::default(), version: info.version };
-            self.building = Some(Building { store, entries: info.entries, digest, next_chunk: 0 });
+            let (entries, current) = (info.entries, info.current);
+            self.building = Some(Building { store, entries, digest, next_chunk: 0, whole: false, current });
         } else {
             let store = self.store.as_mut().filter(|_| !self.asked_for_snapshot);
             let store = store.filter(|store| store.id == id && store.hash_key == hash_key);
-            let store = store.ok_or(SyncError::OutOfPlace("header without a snapshot"))?;
+            let store = store.ok_or(SyncError::OtherStore)?;
             reshaped = store.shapes != shapes;
             store.shapes = shapes;
         }
@@ -206,7 +214,8 @@ impl Sync {
     }
 
     fn chunk(&mut self, chunk: &edge::SnapshotChunk) -> Result<Progress, SyncError> {
-        let building = self.building.as_mut().ok_or(SyncError::OutOfPlace("chunk"))?;
+        let building = self.building.as_mut().filter(|building| !building.whole);
+        let building = building.ok_or(SyncError::OutOfPlace("chunk"))?;
         if chunk.index != building.next_chunk {
             return Err(SyncError::OutOfPlace("chunk"));
         }
@@ -231,13 +240,23 @@ impl Sync {
         if building.store.set.digest() != building.digest {
             return Err(SyncError::SnapshotDigest(building.store.version));
         }
-        self.store = self.building.take().map(|building| building.store);
-        Ok(Progress::Replaced)
+        building.whole = true;
+        Ok(self.replace_when_current())
+    }
+
+    /// Puts a new set in force once it has caught up.
+    fn replace_when_current(&mut self) -> Progress {
+        match self.building.take_if(|building| building.store.version >= building.current) {
+            Some(building) => {
+                self.store = Some(building.store);
+                Progress::Replaced
+            }
+            None => Progress::Part,
+        }
     }
 
     fn delta(&mut self, delta: &edge::Delta) -> Result<Progress, SyncError> {
-        self.current("delta")?;
-        let store = self.store.as_ref().ok_or(SyncError::OutOfPlace("delta"))?;
+        let store = self.continued("delta")?;
         if delta.from_version != store.version || delta.to_version < delta.from_version {
             return Err(SyncError::Gap { have: store.version, from: delta.from_version });
         }
@@ -247,13 +266,14 @@ impl Sync {
         };
         let mut changes = delta.changes()?;
         let mut added = read_shapes(&delta.shapes)?;
-        added.retain(|shape| !store.shapes.contains(shape) && !self.part_shapes.contains(shape));
+        added.retain(|shape| !store.shapes.contains(shape));
+        let (known, entries) = (store.shapes.len(), store.set.len().saturating_add(changes.len()) as u64);
+        added.retain(|shape| !self.part_shapes.contains(shape));
         added.splice(..0, self.part_shapes.iter().cloned());
-        let shapes = store.shapes.len().saturating_add(added.len());
+        let shapes = known.saturating_add(added.len());
         if shapes > MAX_SHAPES {
             return Err(SyncError::TooManyShapes(shapes));
         }
-        let entries = store.set.len().saturating_add(changes.len()) as u64;
         if entries > MAX_ENTRIES {
             return Err(SyncError::TooLarge(entries));
         }
@@ -268,7 +288,7 @@ impl Sync {
         };
         changes.splice(..0, core::mem::take(&mut self.parts));
         self.forget_parts();
-        let store = self.store.as_mut().ok_or(SyncError::OutOfPlace("delta"))?;
+        let store = self.continued("delta")?;
         let undo: Vec<Change> = changes.iter().map(|change| store.set.apply(*change)).collect();
         if store.set.digest() != digest {
             for change in undo.into_iter().rev() {
@@ -279,6 +299,9 @@ impl Sync {
         let reshaped = !added.is_empty();
         store.shapes.extend(added);
         store.version = delta.to_version;
+        if self.building.is_some() {
+            return Ok(self.replace_when_current());
+        }
         Ok(Progress::Changed { changes, reshaped, accepted_at: delta.accepted_at_ms })
     }
 
@@ -286,7 +309,7 @@ impl Sync {
         if self.building.is_some() || !self.parts.is_empty() {
             return Ok(Progress::Ignored);
         }
-        let store = self.current("heartbeat")?;
+        let store = self.continued("heartbeat")?;
         if heartbeat.version != store.version {
             return Err(SyncError::Gap { have: store.version, from: heartbeat.version });
         }
@@ -301,12 +324,13 @@ impl Sync {
         self.part_shapes = Vec::new();
     }
 
-    /// The store in force, when this stream continues it.
-    fn current(&mut self, what: &'static str) -> Result<&mut Store, SyncError> {
-        if !self.greeted || self.building.is_some() {
-            return Err(SyncError::OutOfPlace(what));
-        }
-        self.store.as_mut().ok_or(SyncError::OutOfPlace(what))
+    /// What this stream continues: a snapshot that is whole, else the store in force.
+    fn continued(&mut self, what: &'static str) -> Result<&mut Store, SyncError> {
+        let store = match &mut self.building {
+            Some(building) => Some(&mut building.store).filter(|_| building.whole),
+            None => self.store.as_mut().filter(|_| self.greeted),
+        };
+        store.ok_or(SyncError::OutOfPlace(what))
     }
 }
 

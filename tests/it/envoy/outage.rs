@@ -46,6 +46,26 @@ async fn a_restarted_envoy_lets_nothing_through_before_the_set_is_there() {
     assert_eq!(innocent.await.unwrap().unwrap().status.as_u16(), 200);
 }
 
+/// The control plane keeps the snapshot that the first edge got; what was revoked since comes after it.
+#[tokio::test]
+async fn a_restarted_envoy_waits_for_what_was_revoked_since_the_snapshot() {
+    let mut world = world().await;
+    let (one, two) = (world.session("alice", "s1"), world.session("alice", "s2"));
+    world.revoke("session", "s1").await;
+    for round in 0..3 {
+        world.envoy.restart().await.unwrap();
+        // Some of them are held, and released by the set; none may pass before the changes have come.
+        let revoked: Vec<_> =
+            (0..8).map(|_| tokio::spawn(world.client().get("/").bearer(&one).send())).collect();
+        let innocent = world.client().get("/").bearer(&two).send().await.unwrap();
+        assert_eq!(innocent.status.as_u16(), 200, "round {round}");
+        for revoked in revoked {
+            assert_eq!(revoked.await.unwrap().unwrap().status.as_u16(), 401, "round {round}");
+        }
+        assert_eq!(world.upstream.requests(), round + 1);
+    }
+}
+
 #[tokio::test]
 async fn without_a_control_plane_the_hold_ends_in_the_policys_answer() {
     let mut peers = peers().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proxy_wasm_harness::State;
 
-use super::support::{Authorized, Plane, builder, code, connect, connected, session};
+use super::support::{Authorized, Plane, builder, code, connect, connected, send, send_delta, session};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -23,13 +23,29 @@ fn a_request_is_held_until_the_set_is_there() {
 }
 
 #[test]
+fn a_held_request_waits_for_the_changes_since_the_snapshot_too() {
+    let mut plane = Plane::new();
+    let old = plane.snapshot(100);
+    let delta = plane.revoke_session("s1");
+    let (envoy, stream) = connected("");
+    let exchange = envoy.worker(0).get("/").bearer(&session("s1")).send();
+    for message in old {
+        send(&stream, plane.as_of_now(message));
+        assert_eq!(exchange.state(), State::Held);
+    }
+    send_delta(&stream, delta);
+    assert_eq!(code(&exchange).as_deref(), Some("session_revoked"));
+    envoy.assert_clean();
+}
+
+#[test]
 fn a_held_request_that_passed_is_cut_like_any_other() {
     let mut plane = Plane::new();
     let (envoy, stream) = connected("");
     let exchange = envoy.worker(0).get("/").bearer(&session("s1")).send();
     plane.send_snapshot(&stream);
     assert_eq!(exchange.state(), State::Forwarded);
-    super::support::send_delta(&stream, plane.revoke_session("s1"));
+    send_delta(&stream, plane.revoke_session("s1"));
     assert_eq!(exchange.state(), State::Replied);
     envoy.assert_clean();
 }

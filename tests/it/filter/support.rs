@@ -190,6 +190,7 @@ impl Plane {
             version: self.version,
             entries: set.len() as u64,
             digest: set.digest().into(),
+            current: self.version,
         };
         let entries: BTreeMap<_, _> = set.iter().collect();
         let entries: Vec<_> = entries.into_iter().collect();
@@ -216,6 +217,13 @@ impl Plane {
             .into_iter()
             .chain(chunks)
             .collect()
+    }
+
+    /// A message of an older snapshot, as it is sent now: the header says what must follow.
+    pub(crate) fn as_of_now(&self, message: Control) -> Control {
+        let Control::Header(mut header) = message else { return message };
+        header.snapshot.iter_mut().for_each(|info| info.current = self.version);
+        Control::Header(header)
     }
 
     pub(crate) fn send_snapshot(&self, stream: &GrpcStream) {

@@ -13,6 +13,9 @@ use crate::wire::edge::edge_message::Message as Edge;
 use crate::wire::edge::{EdgeMessage, Hello, Receipt, SnapshotRequest};
 use crate::{Millis, Version};
 
+/// Longest period between heartbeats that is believed: a longer one would switch the watchdog off.
+const MAX_HEARTBEAT: Millis = 60_000;
+
 impl Gate {
     /// Time has passed. At most one connection attempt follows from one tick.
     pub fn tick(&mut self, now: Millis) -> Effects {
@@ -48,7 +51,9 @@ impl Gate {
             process: self.identity.process.clone(),
             worker: self.identity.worker.clone(),
             filter_version: self.identity.filter_version.clone(),
-            position: self.sync.position(),
+            // What could not be continued once is started over, also when the snapshot that was asked for did
+            // not arrive whole.
+            position: self.sync.position().filter(|_| self.resyncs == 0),
         };
         Effects { send: alloc::vec![encode(Edge::Hello(hello))], ..Effects::default() }
     }
@@ -94,7 +99,7 @@ impl Gate {
         }
         match progress {
             Progress::Greeted { heartbeat, reshaped } => {
-                let heartbeat = Millis::from(heartbeat);
+                let heartbeat = Millis::from(heartbeat).min(MAX_HEARTBEAT);
                 self.patience = heartbeat.saturating_mul(3);
                 self.link.greeted(self.now, heartbeat);
                 if reshaped {
@@ -102,7 +107,11 @@ impl Gate {
                 }
             }
             Progress::Part | Progress::Ignored => {}
-            Progress::Confirmed => self.agree(effects),
+            Progress::Confirmed => {
+                self.agree(effects);
+                // So that the control plane knows that this end lives too.
+                effects.send.extend(self.receipt());
+            }
             Progress::Replaced => {
                 self.reshape(effects);
                 effects.retry = self.held.keys().copied().collect();

@@ -1,13 +1,14 @@
 //! Whatever becomes of the control plane's messages on their way, what is enforced is what it once held.
 
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec;
 
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::cutoff::Cutoff;
+use crate::cutoff::{Cutoff, CutoffClaim};
 use crate::key::HashKey;
 use crate::ledger::{Ledger, Live as Revocation};
 use crate::selector::Selector;
@@ -88,7 +89,8 @@ impl Plane {
                 let mut entries = Entries::default();
                 self.ledger.set().iter().for_each(|(key, cutoff)| entries.push(key, cutoff));
                 let count = self.ledger.set().len() as u64;
-                let info = SnapshotInfo { version: self.version, entries: count, digest: digest.clone() };
+                let (version, digest) = (self.version, digest.clone());
+                let info = SnapshotInfo { version, entries: count, digest, current: version };
                 let chunk = SnapshotChunk { index: 0, entries: Some(entries), last: true };
                 vec![self.header(Some(info)), Control::Chunk(chunk)]
             }
@@ -144,9 +146,8 @@ proptest! {
             let effects = gate.tick(now);
             open &= !effects.disconnect;
             if effects.connect {
-                gate.opened();
                 open = true;
-                queue = plane.answer(gate.store().map(|store| store.version));
+                queue = plane.answer(position(&gate.opened()));
             }
             if let Some((n, undo)) = steps.next() {
                 plane.step(n, undo);
@@ -197,8 +198,7 @@ proptest! {
             now += 50;
             let effects = gate.tick(now);
             if effects.connect {
-                gate.opened();
-                queue = plane.answer(gate.store().map(|store| store.version));
+                queue = plane.answer(position(&gate.opened()));
             }
             for message in core::mem::take(&mut queue) {
                 let effects = gate.receive(&encode(message), 0);
@@ -213,6 +213,71 @@ proptest! {
         let store = gate.store().unwrap();
         prop_assert_eq!((store.version, store.set.digest()), (plane.version, plane.ledger.set().digest()));
     }
+}
+
+/// What the hello among these says that the worker has.
+fn position(effects: &Effects) -> Option<Version> {
+    let hello = EdgeMessage::decode(effects.send[0].as_slice()).unwrap();
+    let Some(Edge::Hello(hello)) = hello.message else { panic!("not a hello: {hello:?}") };
+    hello.position.map(|position| position.version)
+}
+
+/// A gate in agreement with its control plane.
+fn synced(plane: &Plane) -> Gate {
+    let mut gate = gate();
+    assert!(gate.tick(10).connect);
+    for message in plane.answer(position(&gate.opened())) {
+        gate.receive(&encode(message), 0);
+    }
+    assert_eq!(gate.store().unwrap().version, plane.version);
+    gate
+}
+
+#[test]
+fn a_resync_that_breaks_off_is_started_over() {
+    let mut plane = Plane::new();
+    plane.step(1, false);
+    let mut gate = synced(&plane);
+    // The log has been restored from a backup, and has gone another way since.
+    let other = Delta { from_version: 1, to_version: 2, digest: vec![9; 16], ..Delta::default() };
+    let effects = gate.receive(&encode(Control::Delta(other)), 0);
+    assert!(effects.send.iter().any(|sent| asks_for_snapshot(sent)));
+    gate.closed();
+    assert!(gate.tick(60_000).connect);
+    assert_eq!(position(&gate.opened()), None);
+    assert_eq!(gate.store().unwrap().version, 1, "the old set stays in force meanwhile");
+    for message in plane.answer(None) {
+        gate.receive(&encode(message), 0);
+    }
+    gate.closed();
+    assert!(gate.tick(120_000).connect);
+    assert_eq!(position(&gate.opened()), Some(1));
+}
+
+#[test]
+fn verified_claims_are_not_judged_by_the_places_that_shapes_had() {
+    let mut plane = Plane::new();
+    plane.step(1, false);
+    let mut gate = synced(&plane);
+    let claims = |claim: &ClaimPath| match claim.to_string().as_str() {
+        "iss" => Some(ISSUER.into()),
+        "sid" => Some("s2".into()),
+        _ => None,
+    };
+    let mut request = Request::new(42);
+    gate.present_verified(&mut request, 0, claims, || true);
+    assert_eq!(gate.decide(request).0, Verdict::Pass(None));
+    // The control plane comes back with another shape in the place of the one before.
+    gate.closed();
+    assert!(gate.tick(60_000).connect);
+    gate.opened();
+    let Control::Header(mut header) = plane.header(None) else { panic!("not a header") };
+    let subject = Selector::subject(ISSUER, "s", CutoffClaim::AuthTime).unwrap();
+    header.shapes.insert(0, subject.shape().into());
+    let effects = gate.receive(&encode(Control::Header(header)), 0);
+    assert!(effects.cut.is_empty(), "{:?}", effects.cut);
+    let [again] = effects.reread[..] else { panic!("{:?}", effects.reread) };
+    assert_eq!(gate.reread(again.token, claims), None);
 }
 
 fn asks_for_snapshot(bytes: &[u8]) -> bool {

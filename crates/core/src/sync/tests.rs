@@ -23,10 +23,16 @@ fn message(message: Control) -> Vec<u8> {
 }
 
 fn header(snapshot: Option<(Version, &[u8])>) -> Vec<u8> {
+    header_at(snapshot, 0)
+}
+
+/// The header of a snapshot that changes up to `current` follow.
+fn header_at(snapshot: Option<(Version, &[u8])>, current: Version) -> Vec<u8> {
     let info = snapshot.map(|(version, keys)| edge::SnapshotInfo {
         version,
         entries: keys.len() as u64,
         digest: set_of(keys).digest().into(),
+        current,
     });
     message(Control::Header(edge::Header {
         store_id: vec![1; 16],
@@ -172,7 +178,7 @@ fn a_wrong_digest_is_mended_by_a_snapshot_and_nothing_else_is_heard_until_then()
     assert_eq!(sync.receive(&wrong), Err(SyncError::Digest(6)));
     sync.await_snapshot();
     assert_eq!(sync.receive(&message(Control::Delta(delta(6, 7, &[3], Some(&[3]))))), Ok(Progress::Ignored));
-    assert_eq!(sync.receive(&header(None)), Err(SyncError::OutOfPlace("header without a snapshot")));
+    assert_eq!(sync.receive(&header(None)), Err(SyncError::OtherStore));
     sync.receive(&header(Some((8, &[1, 3])))).unwrap();
     holds(&sync, 5, &[1]);
     sync.receive(&chunk(0, &[1, 3], true)).unwrap();
@@ -184,7 +190,7 @@ fn another_store_cannot_be_continued() {
     let mut sync = synced(&[1]);
     sync.restart();
     let other = edge::Header { store_id: vec![3; 16], hash_key: vec![2; 16], ..Default::default() };
-    let refused = Err(SyncError::OutOfPlace("header without a snapshot"));
+    let refused = Err(SyncError::OtherStore);
     assert_eq!(sync.receive(&message(Control::Header(other))), refused);
     let rekeyed = edge::Header { store_id: vec![1; 16], hash_key: vec![3; 16], ..Default::default() };
     assert_eq!(sync.receive(&message(Control::Header(rekeyed))), refused);
@@ -220,12 +226,41 @@ fn new_shapes_come_with_the_delta_that_needs_them() {
 }
 
 #[test]
+fn an_old_snapshot_is_not_in_force_before_the_changes_since_it() {
+    let mut sync = synced(&[9]);
+    sync.restart();
+    let apply = |sync: &mut Sync, delta| sync.receive(&message(Control::Delta(delta)));
+    assert!(sync.receive(&header_at(Some((6, &[1])), 8)).is_ok());
+    assert_eq!(sync.receive(&chunk(0, &[1], true)), Ok(Progress::Part));
+    holds(&sync, 5, &[9]);
+    assert_eq!(sync.receive(&heartbeat(6, &[1])), Ok(Progress::Ignored));
+    assert_eq!(apply(&mut sync, delta(6, 7, &[2], Some(&[1, 2]))), Ok(Progress::Part));
+    holds(&sync, 5, &[9]);
+    // In two parts, of which the last moves the version.
+    assert_eq!(apply(&mut sync, delta(7, 8, &[3], None)), Ok(Progress::Part));
+    assert_eq!(apply(&mut sync, delta(7, 8, &[4], Some(&[1, 2, 3, 4]))), Ok(Progress::Replaced));
+    holds(&sync, 8, &[1, 2, 3, 4]);
+}
+
+#[test]
+fn changes_that_do_not_continue_an_old_snapshot_leave_the_set_in_force() {
+    let mut sync = synced(&[9]);
+    sync.restart();
+    assert!(sync.receive(&header_at(Some((6, &[1])), 8)).is_ok());
+    assert_eq!(sync.receive(&chunk(0, &[1], true)), Ok(Progress::Part));
+    assert_eq!(sync.receive(&chunk(1, &[2], true)), Err(SyncError::OutOfPlace("chunk")));
+    let wrong = message(Control::Delta(delta(6, 8, &[2], Some(&[3]))));
+    assert_eq!(sync.receive(&wrong), Err(SyncError::Digest(8)));
+    holds(&sync, 5, &[9]);
+}
+
+#[test]
 fn garbage_and_excess_are_errors() {
     let mut sync = synced(&[1]);
     assert!(matches!(sync.receive(b"\xff\xff"), Err(SyncError::Wire(WireError::Encoding(_)))));
     assert_eq!(sync.receive(b""), Err(SyncError::Wire(WireError::Field("message"))));
     sync.restart();
-    let info = edge::SnapshotInfo { version: 1, entries: u64::MAX, digest: vec![0; 16] };
+    let info = edge::SnapshotInfo { version: 1, entries: u64::MAX, digest: vec![0; 16], current: 0 };
     let huge = edge::Header {
         store_id: vec![1; 16],
         hash_key: vec![2; 16],

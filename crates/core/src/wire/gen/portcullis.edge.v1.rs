@@ -129,6 +129,10 @@ pub struct SnapshotInfo {
     /// Digest of the whole set, 16 bytes.
     #[prost(bytes = "vec", tag = "3")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// Where the log stood when the subscriber was answered. A snapshot may be older, and deltas up to here
+    /// follow it: only then is the set in force.
+    #[prost(uint64, tag = "4")]
+    pub current: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotChunk {

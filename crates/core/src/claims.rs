@@ -10,7 +10,7 @@ use crate::field::{ClaimPath, Field, Shape};
 use crate::json::Json;
 use crate::key::{HashKey, Key};
 use crate::pairs;
-use crate::selector::{number_text, scalar_text};
+use crate::selector::{MAX_VALUE_BYTES, number_text, scalar_text};
 use crate::token::{MAX_TOKEN_BYTES, Malformed, Token, sha256_hex};
 
 /// Most combinations of the values of several lists in one shape. A single list is bounded by the token.
@@ -235,6 +235,8 @@ fn keys<'s>(
         if !known.contains_key(field) {
             let mut values = Vec::new();
             values_of(field, &mut values);
+            // No selector has a longer one: hashing it would only cost.
+            values.retain(|value| value.len() <= MAX_VALUE_BYTES);
             values.sort();
             values.dedup();
             known.insert(field, values);

@@ -119,13 +119,13 @@ pub fn from_query<'a>(target: &'a [u8], name: &str) -> Found<'a> {
     Ok(found.filter(|token| !token.is_empty()))
 }
 
-/// Whether some reader takes this for the parameter: one that also splits at `;`, or that turns the spaces and
-/// dots of names into `_`.
+/// Whether some reader takes this for the parameter: one that also splits at `;`, that turns the spaces, dots
+/// and brackets of names into `_`, or that does not look at case.
 fn others_read(part: &[u8], name: &str) -> bool {
     let key = part.split(|byte| *byte == b'=').next().unwrap_or_default();
     let plain = |key: &[u8]| -> Vec<u8> {
-        let replace = |byte: &u8| if matches!(byte, b' ' | b'.') { b'_' } else { *byte };
-        key.trim_ascii_start().iter().map(replace).collect()
+        let replace = |byte: &u8| if matches!(byte, b' ' | b'.' | b'[') { b'_' } else { *byte };
+        key.trim_ascii_start().iter().map(replace).map(|byte| byte.to_ascii_lowercase()).collect()
     };
     plain(&percent_decode(key)) == plain(name.as_bytes())
 }
@@ -235,6 +235,8 @@ mod tests {
         check(query("/?a=1;access_token=b"), Err(Malformed::Several));
         check(query("/?access.token=b"), Err(Malformed::Several));
         check(query("/?+access_token=b"), Err(Malformed::Several));
+        check(query("/?Access_Token=b"), Err(Malformed::Several));
+        check(query("/?access[token=b"), Err(Malformed::Several));
         check(query("/?my_access_token=b"), Ok(None));
         check(query("/?access_token=a+b%zz"), Ok(Some("a b%zz")));
     }

@@ -12,13 +12,16 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 /// Deepest nesting of objects and arrays.
 pub const MAX_DEPTH: usize = 32;
 
-/// A JSON value. Numbers are doubles, as JSON's users agree on (RFC 8259 section 6).
+/// A JSON value. Numbers are doubles, as JSON's users agree on (RFC 8259 section 6), and whole ones that no
+/// double holds exactly are kept beside them: identifiers of 64 bits are in use.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the variants are JSON's own")]
 pub enum Json {
     Null,
     Bool(bool),
     Number(f64),
+    /// 2^53 or more in size.
+    Whole(i128),
     Text(String),
     List(Vec<Self>),
     Object(BTreeMap<String, Self>),
@@ -65,12 +68,17 @@ impl Json {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
-            Self::Number(_) => "a number",
+            Self::Number(_) | Self::Whole(_) => "a number",
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a double holds every integer below 2^53")]
+fn whole(value: i128) -> Json {
+    if value.unsigned_abs() < 1 << 53 { Json::Number(value as f64) } else { Json::Whole(value) }
 }
 
 #[derive(Clone, Copy)]
@@ -112,14 +120,12 @@ impl<'de> Visitor<'de> for Value {
         Ok(Json::Number(value))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "numbers are doubles here")]
     fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value as f64))
+        Ok(whole(value.into()))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "numbers are doubles here")]
     fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value as f64))
+        Ok(whole(value.into()))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
@@ -175,6 +181,16 @@ mod tests {
         refused(r#"{"a":NaN}"#, "expected value");
         refused(r#"{"a":01}"#, "invalid number");
         refused("", "EOF");
+    }
+
+    #[test]
+    fn whole_numbers_stay_exact() {
+        let check = |text: &str, expect| assert_eq!(Json::parse(text.as_bytes()), Ok(expect), "{text}");
+        check("9007199254740991", Json::Number(9_007_199_254_740_991.0));
+        check("9007199254740993", Json::Whole(9_007_199_254_740_993));
+        check("-9223372036854775808", Json::Whole(i64::MIN.into()));
+        check("18446744073709551615", Json::Whole(u64::MAX.into()));
+        check("18446744073709551616", Json::Number(18_446_744_073_709_551_616.0));
     }
 
     #[test]

@@ -276,6 +276,8 @@ impl Live {
                     }
                 },
                 Source::Verified { place } => {
+                    // The old ones name shapes by places where others stand now.
+                    slot.keys = TokenKeys::default();
                     reread.verified.push(Verified { token: TokenId(at), stream, place: *place });
                 }
                 Source::Vacant | Source::Orphan => {}

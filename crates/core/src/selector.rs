@@ -147,7 +147,7 @@ impl Selector {
 /// boolean as `true` or `false`. So the number 42 and the string "42" are the same value.
 ///
 /// `None` for everything else, and for numbers that JSON implementations do not agree on (RFC 8259 section
-/// 6): fractions, and integers of 2^53 or more.
+/// 6): fractions, and integers of more than 64 bits.
 #[must_use]
 pub fn scalar_text(value: &Json) -> Option<String> {
     use alloc::string::ToString;
@@ -155,11 +155,12 @@ pub fn scalar_text(value: &Json) -> Option<String> {
         Json::Text(text) => Some(text.clone()),
         Json::Bool(flag) => Some(flag.to_string()),
         Json::Number(number) => number_text(*number),
+        Json::Whole(number) => Some(number.to_string()),
         Json::Null | Json::List(_) | Json::Object(_) => None,
     }
 }
 
-/// [`scalar_text`] of a number.
+/// [`scalar_text`] of a double: of 2^53 or more it does not say which integer it was.
 #[must_use]
 pub fn number_text(number: f64) -> Option<String> {
     use alloc::string::ToString;

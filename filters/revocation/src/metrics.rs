@@ -51,6 +51,13 @@ impl Metrics {
         let _ = host::record(id, millis);
     }
 
+    /// The worker is no more: takes its shares back.
+    pub(crate) fn withdraw(&mut self) {
+        for name in self.shares.keys().copied().collect::<Vec<_>>() {
+            self.share(name, 0);
+        }
+    }
+
     fn count(&mut self, name: &'static str, count: u64) {
         if count > 0 {
             let id = self.id(MetricKind::Counter, name);

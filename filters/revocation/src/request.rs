@@ -33,15 +33,10 @@ pub(crate) fn decide(gate: &mut Gate, stream: StreamId) -> (Verdict, Attached) {
 
 fn present(gate: &mut Gate, request: &mut Request, place: usize, source: &TokenSource, path: Option<&[u8]>) {
     match source {
-        TokenSource::Header { name, scheme } => {
-            let values = header_values(name);
-            let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-            gate.present(request, from_header(&values, scheme.as_deref()));
-        }
+        TokenSource::Header { name, scheme } => present_header(gate, request, name, scheme.as_deref()),
         TokenSource::Cookie(name) => {
             let values = header_values("cookie");
-            let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-            gate.present(request, from_cookie(&values, name));
+            gate.present(request, from_cookie(&slices(&values), name));
         }
         TokenSource::Query(name) => {
             let found: Found<'_> = path.map_or(Ok(None), |path| from_query(path, name));
@@ -52,6 +47,20 @@ fn present(gate: &mut Gate, request: &mut Request, place: usize, source: &TokenS
             gate.present_verified(request, place, |claim| verified_claim(key, claim), is_there);
         }
     }
+}
+
+/// Reading one value by name costs less than all headers, but shows only the first. Envoy joins the values of
+/// `authorization` where a filter has registered it as an inline header, as in every release build; where none
+/// has, a second value could be the token when the first is none.
+fn present_header(gate: &mut Gate, request: &mut Request, name: &str, scheme: Option<&str>) {
+    if name == "authorization" {
+        let Some(first) = host::request_header(name) else { return };
+        let found = from_header(&[first.as_slice()], scheme);
+        if found != Ok(None) {
+            return gate.present(request, found);
+        }
+    }
+    gate.present(request, from_header(&slices(&header_values(name)), scheme));
 }
 
 /// Where jwt_authn has stored what it has verified.
@@ -120,14 +129,14 @@ fn state(outcome: &str, code: Code) {
     let _ = host::set_filter_state(FILTER_STATE, &format!("{outcome};code={}", code.name()));
 }
 
-/// All values of a request header. Reading one value by name costs less, but shows only the first; that is
-/// enough for `authorization`, whose values Envoy joins (it is one of its inline headers).
+/// All values of a request header.
 fn header_values(name: &str) -> Vec<Vec<u8>> {
-    if name == "authorization" {
-        return host::request_header(name).into_iter().collect();
-    }
     let headers = host::request_headers();
     let headers = pairs::decode(&headers).unwrap_or_default();
     let values = headers.into_iter().filter(|(key, _)| *key == name.as_bytes());
     values.map(|(_, value)| value.to_vec()).collect()
+}
+
+fn slices(values: &[Vec<u8>]) -> Vec<&[u8]> {
+    values.iter().map(Vec::as_slice).collect()
 }

@@ -76,6 +76,15 @@ impl Root {
         })
     }
 
+    /// Lets the worker go, and with it what the outside has of it.
+    fn retire(&mut self) {
+        let Some(mut worker) = self.worker.take() else { return };
+        worker.metrics.withdraw();
+        if let Some(stream) = worker.stream {
+            host::cancel(stream);
+        }
+    }
+
     fn set_period(&mut self, period: u32) {
         if self.period != period && host::set_tick_period(period).is_ok() {
             self.period = period;
@@ -204,6 +213,11 @@ impl Context for Root {
         });
     }
 
+    fn on_done(&mut self) -> bool {
+        self.retire();
+        true
+    }
+
     fn on_grpc_stream_close(&mut self, stream: u32, status: u32) {
         let said = host::close_message();
         // Envoy keeps a pointer to a stream that the other side has ended, unless it is cancelled here.
@@ -229,9 +243,8 @@ impl RootContext for Root {
         proxy_wasm::set_log_level(host::log_level());
         match self.configure() {
             Ok(worker) => {
-                if let Some(stream) = self.worker.replace(worker).and_then(|old| old.stream) {
-                    host::cancel(stream);
-                }
+                self.retire();
+                self.worker = Some(worker);
                 self.set_period(FIRST_TICK);
                 true
             }
@@ -271,12 +284,19 @@ fn node_id() -> String {
 /// The name that all workers of this process agree on. The first one to find none writes one; every one
 /// reads it again on a later tick, so that two that wrote at once agree on the last.
 fn process_name() -> Option<String> {
-    if let Some(name) = host::shared_data(PROCESS_KEY) {
-        return String::from_utf8(name).ok();
+    let known = host::shared_data(PROCESS_KEY).and_then(|name| String::from_utf8(name).ok());
+    if known.is_some() {
+        return known;
     }
     match getrandom::u64() {
         Ok(name) => {
-            let _ = host::set_shared_data(PROCESS_KEY, &format!("{name:016x}"));
+            let name = format!("{name:016x}");
+            if let Err(status) = host::set_shared_data(PROCESS_KEY, &name) {
+                log::warn!(
+                    "shared data is refused ({status:?}): each worker is listed as an edge of its own"
+                );
+                return Some(name);
+            }
         }
         Err(error) => log::error!("no randomness: {error}"),
     }

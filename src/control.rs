@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::{Shape, Version};
+use portcullis_core::{Kind, Shape, Version};
 use prost::Message as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ pub use request::{
 pub(crate) use revocation::value_of;
 pub use revocation::{BadId, Revocation, RevocationId, Status};
 
-use crate::auth::{self, Actor, AuthError, Caller, Principal, Scope};
+use crate::auth::{Actor, AuthError, Caller, Given, Principal, Scope};
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{self, Config, Issuers, Keys};
 use crate::edge::Registry;
@@ -49,8 +49,9 @@ use intake::Intake;
 
 /// Most revocations in one call of [`Control::revoke`].
 pub const MAX_BATCH: usize = 1_000;
-/// Most shapes in use: each costs every request of every edge a look-up.
-pub const MAX_SHAPES: usize = 32;
+/// Most shapes of kind `claims` in use: each costs every request of every edge a look-up. The other kinds have
+/// ten shapes between them, for which there is always room.
+pub const MAX_CLAIMS_SHAPES: usize = 22;
 
 /// The control plane. Cheap to clone; every clone is the same one.
 #[derive(Clone, Debug)]
@@ -126,7 +127,8 @@ impl Control {
     /// When it is not a key of this control plane.
     pub fn authenticate(&self, bearer: &str) -> Result<Principal, AuthError> {
         let inner = &self.inner;
-        let principal = inner.store.read(|state| auth::identify(bearer, state.keys(), &inner.keys));
+        let given = Given::of(bearer);
+        let principal = inner.store.read(|state| given.identify(state.keys(), &inner.keys));
         principal.inspect_err(|_| {
             inner.metrics.failed_authentications.inc();
         })
@@ -223,13 +225,18 @@ impl Control {
     /// By caller.
     pub fn edges(&self, caller: &Caller) -> Result<Edges, ControlError> {
         require(caller, Scope::Read)?;
-        Ok(self.inner.registry.report(self.inner.store.version()))
+        Ok(self.inner.registry.report(self.inner.store.version(), self.now_ms()))
     }
 
     /// Waits until every connected worker enforces a version, or the time is up; with no edge connected it
     /// returns at once.
     pub async fn wait_for_receipts(&self, commit: Commit, timeout: Duration) -> Receipts {
         self.inner.registry.wait(commit.version, commit.at_ms, timeout).await
+    }
+
+    /// The process ends: calls that wait for receipts are answered with what has come by now.
+    pub fn stop_waiting(&self) {
+        self.inner.registry.close();
     }
 
     /// The configured issuers; a limited key sees its own. Needs the scope `read`.
@@ -296,12 +303,14 @@ impl Control {
         &self,
         understood: Vec<Result<Intake, ControlError>>,
     ) -> Vec<Result<Intake, ControlError>> {
-        let mut shapes: BTreeSet<Shape> = self.inner.store.read(|state| state.shapes().cloned().collect());
+        let of_claims = |shape: &&Shape| shape.kind() == Kind::Claims;
+        let mut shapes: BTreeSet<Shape> =
+            self.inner.store.read(|state| state.shapes().filter(of_claims).cloned().collect());
         let mut within = |intake: Intake| {
             let shape = intake.selector.shape();
-            if !shapes.contains(shape) {
-                if shapes.len() >= MAX_SHAPES {
-                    return Err(Refusal::TooManyShapes { max: MAX_SHAPES }.into());
+            if of_claims(&shape) && !shapes.contains(shape) {
+                if shapes.len() >= MAX_CLAIMS_SHAPES {
+                    return Err(Refusal::TooManyShapes { max: MAX_CLAIMS_SHAPES }.into());
                 }
                 shapes.insert(shape.clone());
             }

@@ -43,6 +43,7 @@ impl From<WorkerStatus> for Worker {
     fn from(worker: WorkerStatus) -> Self {
         Self {
             worker: worker.worker,
+            connected: worker.connected,
             version: worker.version,
             lag: worker.lag,
             revocations: worker.revocations,

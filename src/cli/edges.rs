@@ -36,7 +36,7 @@ fn by_edge(edges: &model::Edges, now: Moment) -> String {
         let rejected: u64 = edge.workers.iter().flat_map(|worker| worker.rejections.values()).sum();
         rows.add_row(table::row([
             table::cell(&edge.node),
-            if edge.connected { table::good("connected") } else { table::caution("gone") },
+            state(edge.connected),
             table::cell(edge.workers.len()),
             table::cell(edge.version),
             lag(edge.lag),
@@ -50,13 +50,14 @@ fn by_edge(edges: &model::Edges, now: Moment) -> String {
 
 fn by_worker(edges: &model::Edges, now: Moment) -> String {
     let headings =
-        ["NODE", "WORKER", "VERSION", "LAG", "REVOCATIONS", "REJECTED", "CONNECTED", "LAST CONTACT"];
+        ["NODE", "WORKER", "STATE", "VERSION", "LAG", "REVOCATIONS", "REJECTED", "CONNECTED", "LAST CONTACT"];
     let mut rows = table::table(&headings);
     for edge in &edges.edges {
         for worker in &edge.workers {
             rows.add_row(table::row([
                 table::cell(&edge.node),
                 table::cell(&worker.worker),
+                state(worker.connected),
                 table::cell(worker.version),
                 lag(worker.lag),
                 table::cell(worker.revocations),
@@ -67,6 +68,10 @@ fn by_worker(edges: &model::Edges, now: Moment) -> String {
         }
     }
     table::text(rows)
+}
+
+fn state(connected: bool) -> comfy_table::Cell {
+    if connected { table::good("connected") } else { table::caution("gone") }
 }
 
 fn lag(lag: u64) -> comfy_table::Cell {

@@ -149,6 +149,8 @@ pub struct EdgeStatus {
 pub struct WorkerStatus {
     /// Its random id.
     pub worker: String,
+    /// Whether its stream is open; if not, it may yet come back.
+    pub connected: bool,
     /// What it enforces; 0 before the first receipt.
     pub version: Version,
     /// Versions that it is behind.

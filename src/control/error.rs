@@ -115,6 +115,9 @@ pub enum Refusal {
     /// An admin key cannot be limited: it could make itself another.
     #[error("a key with the scope `admin` cannot be limited to issuers")]
     LimitedAdmin,
+    /// An edge gets the whole set and the secret of its hashes.
+    #[error("a key with the scope `edge` cannot be limited to issuers: an edge needs the whole set")]
+    LimitedEdge,
     /// More in one call than is allowed.
     #[error("at most {max} revocations in one call")]
     BatchTooLarge { max: usize },
@@ -150,6 +153,7 @@ impl Refusal {
             Self::KeyScopes => "key_scopes_missing",
             Self::KeyIssuers { .. } => "key_issuers_invalid",
             Self::LimitedAdmin => "key_admin_limited",
+            Self::LimitedEdge => "key_edge_limited",
             Self::BatchTooLarge { .. } => "batch_too_large",
         }
     }
@@ -168,7 +172,7 @@ impl Refusal {
             Self::ReasonTooLong { .. } => "reason",
             Self::KeyName { .. } => "name",
             Self::KeyScopes => "scopes",
-            Self::KeyIssuers { .. } | Self::LimitedAdmin => "issuers",
+            Self::KeyIssuers { .. } | Self::LimitedAdmin | Self::LimitedEdge => "issuers",
             Self::BatchTooLarge { .. } => "",
         }
     }

@@ -121,6 +121,9 @@ fn check(key: NewKey) -> Result<NewKey, Refusal> {
     if key.scopes.contains(&Scope::Admin) && !key.issuers.is_empty() {
         return Err(Refusal::LimitedAdmin);
     }
+    if key.scopes.contains(&Scope::Edge) && !key.issuers.is_empty() {
+        return Err(Refusal::LimitedEdge);
+    }
     Ok(NewKey { name: name.into(), ..key })
 }
 

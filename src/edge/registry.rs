@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use portcullis_core::Version;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::hello::Hello;
 use crate::clock::UnixMillis;
@@ -18,6 +19,11 @@ mod tests;
 const RECEIPTS: usize = 16;
 /// Edges that are remembered after they have gone; beyond it the one gone longest is forgotten.
 const MAX_GONE: usize = 10_000;
+/// How long a worker that is gone may yet come back: longer than an edge waits between two attempts. Until
+/// then it is taken to go on serving with what it had.
+const GRACE_MS: UnixMillis = 15_000;
+/// Workers that may yet come back; beyond it the one gone longest is given up.
+const MAX_LOST: usize = 10_000;
 /// Codes that are counted per worker; the contract has eleven.
 const MAX_CODES: usize = 32;
 
@@ -36,7 +42,11 @@ struct Inner {
     positions: BTreeMap<Version, usize>,
     // Edges without a connected worker, the one gone longest first.
     gone: BTreeSet<(UnixMillis, String)>,
+    // Workers that may yet come back, by process and worker, the one gone longest first.
+    lost: BTreeSet<(UnixMillis, String, String)>,
     last_stream: u64,
+    // Nobody will come back to this process.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +62,7 @@ struct Edge {
 struct Entry {
     // A worker that has come back on another stream is not taken away by the end of the old one.
     stream: u64,
-    connected: bool,
+    gone_since_ms: Option<UnixMillis>,
     version: Version,
     receipts: VecDeque<(Version, UnixMillis)>,
     revocations: u64,
@@ -81,7 +91,8 @@ impl Registry {
         let mut inner = self.lock();
         inner.last_stream += 1;
         let stream = inner.last_stream;
-        let Inner { edges, positions, gone, .. } = &mut *inner;
+        inner.settle(now_ms);
+        let Inner { edges, positions, gone, lost, .. } = &mut *inner;
         let edge = edges.entry(hello.process.clone()).or_insert_with(|| Edge {
             node: String::new(),
             filter_version: String::new(),
@@ -94,12 +105,14 @@ impl Registry {
         edge.last_contact_ms = now_ms;
         if let Some(since) = edge.gone_since_ms.take() {
             gone.remove(&(since, hello.process.clone()));
-            // Its last workers were kept only to be shown.
-            edge.workers.clear();
+            // Those that are given up were kept only to be shown.
+            edge.workers.retain(|_, entry| {
+                entry.gone_since_ms.is_none_or(|since| since.saturating_add(GRACE_MS) > now_ms)
+            });
         }
         let entry = Entry {
             stream,
-            connected: true,
+            gone_since_ms: None,
             version,
             receipts: VecDeque::new(),
             revocations: 0,
@@ -107,10 +120,12 @@ impl Registry {
             last_contact_ms: now_ms,
             rejections: BTreeMap::new(),
         };
-        if let Some(before) =
-            edge.workers.insert(hello.worker.clone(), entry).filter(|before| before.connected)
-        {
-            leave(positions, before.version);
+        match edge.workers.insert(hello.worker.clone(), entry) {
+            Some(Entry { gone_since_ms: Some(since), .. }) => {
+                lost.remove(&(since, hello.process.clone(), hello.worker.clone()));
+            }
+            Some(before) => leave(positions, before.version),
+            None => {}
         }
         *positions.entry(version).or_default() += 1;
         drop(inner);
@@ -121,15 +136,16 @@ impl Registry {
     /// A worker's stream has ended. Whether it was the edge's last.
     pub(super) fn disconnect(&self, worker: &Worker, now_ms: UnixMillis) -> bool {
         let mut inner = self.lock();
-        let Inner { edges, positions, gone, .. } = &mut *inner;
+        let Inner { edges, positions, gone, lost, .. } = &mut *inner;
         let Some(edge) = edges.get_mut(&worker.process) else { return false };
         let Some(entry) = edge.workers.get_mut(&worker.worker).filter(|entry| entry.stream == worker.stream)
         else {
             return false;
         };
-        entry.connected = false;
+        entry.gone_since_ms = Some(now_ms);
         leave(positions, entry.version);
-        let last = !edge.workers.values().any(|entry| entry.connected);
+        lost.insert((now_ms, worker.process.clone(), worker.worker.clone()));
+        let last = !edge.workers.values().any(Entry::is_connected);
         if last {
             edge.gone_since_ms = Some(now_ms);
             gone.insert((now_ms, worker.process.clone()));
@@ -138,9 +154,8 @@ impl Registry {
             {
                 edges.remove(&process);
             }
-        } else {
-            edge.workers.remove(&worker.worker);
         }
+        inner.settle(now_ms);
         drop(inner);
         self.tell();
         last
@@ -214,38 +229,69 @@ impl Registry {
 
     /// Every edge, as it stands against the control plane's version.
     #[must_use]
-    pub fn report(&self, version: Version) -> Edges {
-        let inner = self.lock();
+    pub fn report(&self, version: Version, now_ms: UnixMillis) -> Edges {
+        let mut inner = self.lock();
+        inner.settle(now_ms);
         let mut edges: Vec<EdgeStatus> =
             inner.edges.iter().map(|(process, edge)| edge.status(process, version)).collect();
         edges.sort_by(|one, other| (&one.node, &one.process).cmp(&(&other.node, &other.process)));
         Edges { version, edges }
     }
 
-    /// Waits until every connected worker enforces a version, or the time is up. An edge that goes meanwhile
-    /// is pending.
+    /// Waits until every worker enforces a version, or the time is up. A worker that is gone is waited for as
+    /// long as it may come back. Then, while its edge has others, it is a VM that is no more; an edge that is
+    /// gone as a whole may be cut off and serve requests all the same: it is pending.
     pub async fn wait(&self, version: Version, accepted_at_ms: UnixMillis, timeout: Duration) -> Receipts {
+        let began = Instant::now();
+        let now_ms = || {
+            let waited = UnixMillis::try_from(began.elapsed().as_millis()).unwrap_or_default();
+            accepted_at_ms.saturating_add(waited)
+        };
         let mut changed = self.changed.subscribe();
         let applied = async {
-            while self.lock().positions.first_key_value().is_some_and(|(slowest, _)| *slowest < version) {
-                if changed.changed().await.is_err() {
-                    break;
+            while let Some(given_up) = self.missing(version, now_ms()) {
+                tokio::select! {
+                    changed = changed.changed() => if changed.is_err() { break },
+                    () = tokio::time::sleep(given_up) => {}
                 }
             }
         };
         // What has come by then is the answer, all or not.
         let _ = tokio::time::timeout(timeout, applied).await;
-        let inner = self.lock();
-        // An edge that was there at the commit and has gone since may serve requests all the same.
-        let concerned = inner
-            .edges
-            .iter()
-            .filter(|(_, edge)| edge.gone_since_ms.is_none_or(|since_ms| since_ms >= accepted_at_ms));
+        let mut inner = self.lock();
+        inner.settle(now_ms());
+        let concerned = inner.edges.iter().filter(|(_, edge)| {
+            edge.gone_since_ms.is_none_or(|since_ms| since_ms.saturating_add(GRACE_MS) >= accepted_at_ms)
+        });
         let mut edges: Vec<EdgeReceipt> =
             concerned.map(|(process, edge)| edge.receipt(process, version, accepted_at_ms)).collect();
         edges.sort_by(|one, other| (&one.node, &one.process).cmp(&(&other.node, &other.process)));
         let applied = edges.iter().filter(|edge| edge.applied()).count();
         Receipts { applied, pending: edges.len() - applied, edges }
+    }
+
+    /// The process ends: whoever waits gets what there is.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.tell();
+    }
+
+    /// While a worker lacks a version: the time until the next one that is gone is given up.
+    fn missing(&self, version: Version, now_ms: UnixMillis) -> Option<Duration> {
+        /// Nobody is gone: something will be told before.
+        const LONG: Duration = Duration::from_secs(3_600);
+        let mut inner = self.lock();
+        inner.settle(now_ms);
+        let lacks = |(_, process, worker): &(UnixMillis, String, String)| {
+            let entry = inner.edges.get(process).and_then(|edge| edge.workers.get(worker));
+            entry.is_some_and(|entry| entry.version < version)
+        };
+        let connected_lack = inner.positions.first_key_value().is_some_and(|(slowest, _)| *slowest < version);
+        if inner.closed || (!connected_lack && !inner.lost.iter().any(lacks)) {
+            return None;
+        }
+        let first = inner.lost.first().map(|(since_ms, ..)| since_ms.saturating_add(GRACE_MS));
+        Some(first.map_or(LONG, |given_up| Duration::from_millis(given_up.saturating_sub(now_ms).max(1))))
     }
 
     // Nothing that can fail half-way happens under the lock.
@@ -255,6 +301,32 @@ impl Registry {
 
     fn tell(&self) {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+impl Inner {
+    /// Gives up the workers that have been gone for too long to come back. What an edge had before it went as
+    /// a whole stays to be shown.
+    fn settle(&mut self, now_ms: UnixMillis) {
+        let Self { edges, lost, .. } = self;
+        while lost
+            .first()
+            .is_some_and(|(since, ..)| since.saturating_add(GRACE_MS) <= now_ms || lost.len() > MAX_LOST)
+            && let Some((since, process, worker)) = lost.pop_first()
+        {
+            let edge = edges.get_mut(&process).filter(|edge| edge.gone_since_ms.is_none());
+            if let Some(edge) = edge
+                && edge.workers.get(&worker).is_some_and(|entry| entry.gone_since_ms == Some(since))
+            {
+                edge.workers.remove(&worker);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn is_connected(&self) -> bool {
+        self.gone_since_ms.is_none()
     }
 }
 
@@ -272,6 +344,7 @@ impl Edge {
         let version = self.workers.values().map(|entry| entry.version).min().unwrap_or_default();
         let worker = |(worker, entry): (&String, &Entry)| WorkerStatus {
             worker: worker.clone(),
+            connected: entry.is_connected(),
             version: entry.version,
             lag: now.saturating_sub(entry.version),
             revocations: entry.revocations,
@@ -292,7 +365,7 @@ impl Edge {
     }
 
     fn receipt(&self, process: &str, version: Version, accepted_at_ms: UnixMillis) -> EdgeReceipt {
-        let applied = self.workers.values().filter(|entry| entry.connected && entry.version >= version);
+        let applied = self.workers.values().filter(|entry| entry.version >= version);
         let at = applied.clone().map(|entry| {
             // A worker that had it before it said so has no time of its own.
             let receipt = entry.receipts.iter().find(|(applied, _)| *applied >= version);

@@ -17,11 +17,12 @@ use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::outgoing::{self, Outgoing};
+use super::peer::Peer;
 use super::refusal::{Refusal, Refusals};
 use super::registry::Registry;
 use super::session;
 use super::wire::edge_server::{Edge, EdgeServer};
-use crate::auth::{self, Principal, Scope};
+use crate::auth::{self, Given, Principal, Scope};
 use crate::clock::{Clock, UnixMillis};
 use crate::config;
 use crate::metrics::Metrics;
@@ -97,9 +98,9 @@ impl EdgeService {
         let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let bearer = header.and_then(auth::bearer).ok_or(Refusal::Missing)?;
         let context = &self.context;
+        let given = Given::of(bearer);
         let (principal, deleted) = context.store.read(|state| {
-            let principal = auth::identify(bearer, state.keys(), &context.keys);
-            (principal, auth::was_deleted(bearer, state.deleted_keys()))
+            (given.identify(state.keys(), &context.keys), given.was_deleted(state.deleted_keys()))
         });
         let principal = principal.map_err(|_| {
             context.metrics.failed_authentications.inc();
@@ -117,12 +118,14 @@ impl Edge for EdgeService {
         &self,
         request: Request<Streaming<EdgeMessage>>,
     ) -> Result<Response<Outgoing>, Status> {
-        let peer = request.remote_addr();
+        let peer = request.extensions().get::<Peer>().cloned();
+        let address = peer.as_ref().and_then(Peer::address);
         let refuse = |refusal: Refusal| {
-            self.refusals.log(peer, refusal);
+            self.refusals.log(address, refusal);
             Status::from(refusal)
         };
         let principal = self.authenticate(&request).map_err(refuse)?;
+        peer.iter().for_each(Peer::admit);
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| refuse(Refusal::Full))?;
         let (sender, outgoing) = outgoing::stream(self.context.settings.send_timeout);
         let context = Arc::clone(&self.context);

@@ -42,6 +42,8 @@ pub struct Edge {
 pub struct Worker {
     /// Its name within the process.
     pub worker: String,
+    /// Whether its stream is open; if not, it may yet come back.
+    pub connected: bool,
     /// The version that it has applied.
     pub version: u64,
     /// Versions that it is behind.

@@ -115,12 +115,13 @@ async fn one_shape_too_many_is_refused_and_the_rest_of_the_batch_is_not() {
     let claims = |n: usize| {
         NewRevocation::new(Target::Claims(vec![("iss".into(), IDP.into()), (format!("c{n}"), "x".into())]))
     };
-    let answers = plane.control.revoke((0..=MAX_SHAPES).map(claims).collect(), &admin()).await.unwrap();
+    let answers =
+        plane.control.revoke((0..=MAX_CLAIMS_SHAPES).map(claims).collect(), &admin()).await.unwrap();
     let refused = answers.iter().filter(|answer| answer.is_err()).count();
     assert_eq!((refused, answers.last().unwrap().is_err()), (1, true));
     let again = plane.control.revoke(vec![claims(0), claims(99)], &admin()).await.unwrap();
     assert!(again[0].is_ok());
-    assert_eq!(again[1], Err(Refusal::TooManyShapes { max: MAX_SHAPES }.into()));
+    assert_eq!(again[1], Err(Refusal::TooManyShapes { max: MAX_CLAIMS_SHAPES }.into()));
     // A shape that nothing has any more makes room.
     let id = answers[5].as_ref().unwrap().revocation.id;
     plane.control.undo(id, "", &admin()).await.unwrap();
@@ -167,5 +168,5 @@ async fn calls_at_the_same_time_do_not_bring_too_many_shapes() {
     for call in calls.collect::<Vec<_>>() {
         accepted += call.await.unwrap();
     }
-    assert_eq!(accepted, 32);
+    assert_eq!(accepted, MAX_CLAIMS_SHAPES);
 }

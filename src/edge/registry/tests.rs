@@ -46,18 +46,52 @@ async fn who_has_not_said_so_is_pending() {
 }
 
 #[tokio::test]
-async fn an_edge_that_goes_is_not_waited_for_and_is_pending() {
-    let registry = Arc::new(Registry::default());
+async fn an_edge_that_goes_is_pending() {
+    let registry = Registry::default();
     let slow = registry.connect(&hello("a", "1"), 0, 0);
+    registry.disconnect(&slow, 10);
+    // It may come back at once, or serve for long without us.
+    for accepted_at_ms in [5, 11, GRACE_MS + 10] {
+        let receipts = registry.wait(5, accepted_at_ms, Duration::from_millis(1)).await;
+        assert_eq!((receipts.applied, receipts.pending), (0, 1), "{accepted_at_ms}");
+        assert_eq!(receipts.edges[0].ms, None);
+    }
+    // One that went long before the commit says nothing about it.
+    assert_eq!(registry.wait(5, GRACE_MS + 11, Duration::ZERO).await, Receipts::default());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_lost_is_waited_for_until_it_is_back() {
+    let registry = Arc::new(Registry::default());
+    let one = registry.connect(&hello("p", "1"), 4, 0);
+    let two = registry.connect(&hello("p", "2"), 4, 0);
+    registry.disconnect(&two, 10);
+    registry.receipt(&one, 5, 1, 20);
+    let receipts = registry.wait(5, 15, Duration::from_millis(1)).await;
+    assert_eq!((receipts.applied, receipts.pending), (0, 1));
+    assert_eq!((receipts.edges[0].applied_workers, receipts.edges[0].workers), (1, 2));
+
     let waiting = tokio::spawn({
         let registry = Arc::clone(&registry);
-        async move { registry.wait(5, 0, Duration::from_secs(60)).await }
+        async move { registry.wait(5, 15, Duration::from_secs(60)).await }
     });
-    registry.disconnect(&slow, 10);
+    let two = registry.connect(&hello("p", "2"), 4, 30);
+    registry.receipt(&two, 5, 1, 40);
     let receipts = waiting.await.unwrap();
-    assert_eq!((receipts.applied, receipts.pending, receipts.edges[0].ms), (0, 1, None));
-    // One that had gone before the commit says nothing about it.
-    assert_eq!(registry.wait(5, 11, Duration::ZERO).await, Receipts::default());
+    assert_eq!((receipts.applied, receipts.pending), (1, 0));
+}
+
+#[tokio::test]
+async fn a_worker_that_stays_away_from_an_edge_that_is_there_is_a_vm_that_is_no_more() {
+    let registry = Registry::default();
+    let one = registry.connect(&hello("p", "1"), 4, 0);
+    let two = registry.connect(&hello("p", "2"), 4, 0);
+    registry.disconnect(&two, 10);
+    registry.receipt(&one, 5, 1, 20);
+    // In a millisecond it is given up.
+    let receipts = registry.wait(5, GRACE_MS + 9, Duration::from_secs(60)).await;
+    assert_eq!((receipts.applied, receipts.pending), (1, 0));
+    assert_eq!(registry.report(5, GRACE_MS + 10).edges[0].workers.len(), 1);
 }
 
 #[test]
@@ -68,7 +102,7 @@ fn a_worker_that_comes_back_replaces_itself() {
     registry.disconnect(&old, 5);
     assert!(!registry.receipt(&old, 9, 0, 5));
     assert_eq!(registry.count(), (1, 1));
-    assert_eq!(registry.report(3).edges[0].lag, 1);
+    assert_eq!(registry.report(3, 5).edges[0].lag, 1);
     registry.disconnect(&new, 6);
     assert_eq!(registry.count(), (0, 0));
 }
@@ -80,15 +114,18 @@ fn edges_that_went_stay_listed_for_a_while() {
     let two = registry.connect(&hello("a", "2"), 1, 0);
     registry.rejected(&one, "session_revoked", 2);
     registry.disconnect(&one, 50);
-    assert_eq!(registry.report(1).edges[0].workers.len(), 1);
+    let connected = |edges: &Edges| -> Vec<bool> {
+        edges.edges[0].workers.iter().map(|worker| worker.connected).collect()
+    };
+    assert_eq!(connected(&registry.report(1, 50)), [false, true]);
     registry.disconnect(&two, 60);
-    let edges = registry.report(1).edges;
-    assert!(!edges[0].connected);
-    assert_eq!(edges[0].workers.len(), 1);
+    let edges = registry.report(1, GRACE_MS + 60);
+    assert!(!edges.edges[0].connected);
+    assert_eq!(connected(&edges), [false, false]);
     registry.forget(60);
-    assert_eq!(registry.report(1).edges.len(), 1);
+    assert_eq!(registry.report(1, GRACE_MS + 60).edges.len(), 1);
     registry.forget(61);
-    assert_eq!(registry.report(1).edges, []);
+    assert_eq!(registry.report(1, GRACE_MS + 60).edges, []);
 }
 
 #[test]
@@ -98,10 +135,22 @@ fn what_an_outsider_can_fill_is_bounded() {
         let worker = registry.connect(&hello(&process.to_string(), "1"), 0, process);
         registry.disconnect(&worker, process);
     }
-    assert_eq!(registry.report(0).edges.len(), MAX_GONE);
+    assert_eq!(registry.report(0, 0).edges.len(), MAX_GONE);
     let worker = registry.connect(&hello("p", "1"), 0, 0);
     (0..100).for_each(|code| registry.rejected(&worker, &code.to_string(), 1));
-    let report = registry.report(0);
+    let report = registry.report(0, 0);
     let edge = report.edges.iter().find(|edge| edge.connected).unwrap();
     assert_eq!(edge.workers[0].rejections.len(), MAX_CODES);
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_than_the_process_lives() {
+    let registry = Arc::new(Registry::default());
+    registry.connect(&hello("p", "1"), 0, 0);
+    let waiting = tokio::spawn({
+        let registry = Arc::clone(&registry);
+        async move { registry.wait(5, 0, Duration::from_secs(3_600)).await }
+    });
+    registry.close();
+    assert_eq!(waiting.await.unwrap().pending, 1);
 }

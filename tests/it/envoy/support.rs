@@ -127,7 +127,8 @@ pub(crate) async fn workers(plane: &ControlPlane, count: usize) -> Value {
             let edges = api(plane, "GET", "/v1/edges", None).await;
             let version = &edges["version"];
             let workers = edges["edges"].as_array().unwrap().iter().filter(|edge| edge["connected"] == true);
-            let workers: Vec<&Value> = workers.flat_map(|edge| edge["workers"].as_array().unwrap()).collect();
+            let workers = workers.flat_map(|edge| edge["workers"].as_array().unwrap());
+            let workers: Vec<&Value> = workers.filter(|worker| worker["connected"] == true).collect();
             if workers.len() == count && workers.iter().all(|worker| worker["version"] == *version) {
                 return edges;
             }

@@ -9,11 +9,11 @@ use crate::support::{ISSUER, get, post, setup};
 
 #[tokio::test]
 async fn silence_is_broken_by_heartbeats() {
-    let plane = setup().env("PORTCULLIS_EDGE_HEARTBEAT", "50ms").start().await.unwrap();
+    let plane = setup().env("PORTCULLIS_EDGE_HEARTBEAT", "100ms").start().await.unwrap();
     let mut edge = Edge::new("p");
     let mut link = edge.connect(&plane).await;
     let greeted = edge.take(&mut link).await.unwrap();
-    assert!(matches!(greeted, Progress::Greeted { heartbeat: 50, .. }), "{greeted:?}");
+    assert!(matches!(greeted, Progress::Greeted { heartbeat: 100, .. }), "{greeted:?}");
     edge.reach(&mut link, 0).await;
     for _ in 0..3 {
         assert_eq!(edge.take(&mut link).await.unwrap(), Progress::Confirmed);

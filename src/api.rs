@@ -22,11 +22,12 @@ mod query;
 mod revocations;
 mod take_back;
 
+use axum::routing::get;
 use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::control::Control;
+use crate::control::{Control, ControlError};
 
 /// All routes: `/v1`, `/livez`, `/readyz`, `/metrics`, and problem documents for everything else.
 pub fn router(control: Control) -> Router {
@@ -37,6 +38,14 @@ pub fn router(control: Control) -> Router {
         .layer(middleware::from_fn(observe::bound))
         .layer(middleware::from_fn_with_state(control.clone(), observe::count))
         .with_state(control)
+}
+
+/// What there is while the log is being read: the process lives, and everything else is not ready.
+pub fn starting() -> Router {
+    Router::new()
+        .route("/livez", get(health::live))
+        .fallback(async || error::ApiError::from(ControlError::NotReady))
+        .layer(middleware::from_fn(observe::bound))
 }
 
 fn routes() -> OpenApiRouter<Control> {

@@ -139,51 +139,66 @@ pub fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
 }
 
-/// The holder of a credential. Does the same work for every wrong one.
-///
-/// # Errors
-/// When it is none of these keys.
-pub fn identify(
-    bearer: &str,
-    keys: &BTreeMap<String, ApiKey>,
-    environment: &Keys,
-) -> Result<Principal, AuthError> {
-    let generated = KeyText::split(bearer);
-    let (id, secret) = generated.unwrap_or(("", bearer));
-    let known = keys.get(id);
-    let nobody = SecretHash([0; 32]);
-    let given = SecretHash::of(secret);
-    let matches = [
-        known.map(|key| key.secret).unwrap_or(nobody).matches(&given),
-        environment.admin.unwrap_or(nobody).matches(&given),
-        environment.edge.unwrap_or(nobody).matches(&given),
-    ];
-    let of_environment = |key_id: &str, scope| Principal {
-        key_id: key_id.into(),
-        name: key_id.into(),
-        scopes: [scope].into(),
-        issuers: BTreeSet::new(),
-    };
-    match (known, matches) {
-        (Some(key), [true, ..]) => Ok(Principal {
-            key_id: id.into(),
-            name: key.name.clone(),
-            scopes: key.scopes.clone(),
-            issuers: key.issuers.clone(),
-        }),
-        (None, [_, true, _]) if generated.is_none() => Ok(of_environment(ENV_ADMIN, Scope::Admin)),
-        (None, [.., true]) if generated.is_none() => Ok(of_environment(ENV_EDGE, Scope::Edge)),
-        _ => Err(AuthError::Unknown),
-    }
+/// A credential as it was given, taken apart and hashed: outside of any lock, because an outsider decides how
+/// long it is.
+#[derive(Debug)]
+pub struct Given<'a> {
+    id: &'a str,
+    is_generated: bool,
+    secret: SecretHash,
 }
 
-/// Whether a credential is a key that was deleted. Does the same work for every one that is not.
-#[must_use]
-pub fn was_deleted(bearer: &str, deleted: &BTreeMap<String, SecretHash>) -> bool {
-    let (id, secret) = KeyText::split(bearer).unwrap_or(("", bearer));
-    let known = deleted.get(id);
-    let matches = known.copied().unwrap_or(SecretHash([0; 32])).matches(&SecretHash::of(secret));
-    known.is_some() && matches
+impl<'a> Given<'a> {
+    /// Of the credential in a header.
+    #[must_use]
+    pub fn of(bearer: &'a str) -> Self {
+        let generated = KeyText::split(bearer);
+        let (id, secret) = generated.unwrap_or(("", bearer));
+        Self { id, is_generated: generated.is_some(), secret: SecretHash::of(secret) }
+    }
+
+    /// The holder of the credential. Does the same work for every wrong one.
+    ///
+    /// # Errors
+    /// When it is none of these keys.
+    pub fn identify(
+        &self,
+        keys: &BTreeMap<String, ApiKey>,
+        environment: &Keys,
+    ) -> Result<Principal, AuthError> {
+        let known = keys.get(self.id);
+        let nobody = SecretHash([0; 32]);
+        let matches = [
+            known.map(|key| key.secret).unwrap_or(nobody).matches(&self.secret),
+            environment.admin.unwrap_or(nobody).matches(&self.secret),
+            environment.edge.unwrap_or(nobody).matches(&self.secret),
+        ];
+        let of_environment = |key_id: &str, scope| Principal {
+            key_id: key_id.into(),
+            name: key_id.into(),
+            scopes: [scope].into(),
+            issuers: BTreeSet::new(),
+        };
+        match (known, matches) {
+            (Some(key), [true, ..]) => Ok(Principal {
+                key_id: self.id.into(),
+                name: key.name.clone(),
+                scopes: key.scopes.clone(),
+                issuers: key.issuers.clone(),
+            }),
+            (None, [_, true, _]) if !self.is_generated => Ok(of_environment(ENV_ADMIN, Scope::Admin)),
+            (None, [.., true]) if !self.is_generated => Ok(of_environment(ENV_EDGE, Scope::Edge)),
+            _ => Err(AuthError::Unknown),
+        }
+    }
+
+    /// Whether it is a key that was deleted. Does the same work for every one that is not.
+    #[must_use]
+    pub fn was_deleted(&self, deleted: &BTreeMap<String, SecretHash>) -> bool {
+        let known = deleted.get(self.id);
+        let matches = known.copied().unwrap_or(SecretHash([0; 32])).matches(&self.secret);
+        known.is_some() && matches
+    }
 }
 
 /// Ids of the environment's keys. No generated id has a hyphen.
@@ -326,7 +341,8 @@ mod tests {
         };
         let keys = [("abc".to_owned(), key(Scope::Read))].into();
         let environment = Keys { admin: Some(SecretHash::of("env admin key")), edge: None };
-        let who = |bearer: &str| identify(bearer, &keys, &environment).map(|principal| principal.key_id);
+        let who =
+            |bearer: &str| Given::of(bearer).identify(&keys, &environment).map(|principal| principal.key_id);
         assert_eq!(who("pk_abc_s3cret"), Ok("abc".into()));
         assert_eq!(who("env admin key"), Ok("env-admin".into()));
         for wrong in ["", "s3cret", "pk_abc_", "pk_abc_other", "pk_abd_s3cret", "pk__env admin key", "pk_abc"]
@@ -338,9 +354,9 @@ mod tests {
     #[test]
     fn only_the_holder_of_a_deleted_key_is_known_as_that() {
         let deleted = [("abc".to_owned(), SecretHash::of("s3cret"))].into();
-        assert!(was_deleted("pk_abc_s3cret", &deleted));
+        assert!(Given::of("pk_abc_s3cret").was_deleted(&deleted));
         for wrong in ["", "s3cret", "pk_abc_", "pk_abc_other", "pk_abd_s3cret"] {
-            assert!(!was_deleted(wrong, &deleted), "{wrong}");
+            assert!(!Given::of(wrong).was_deleted(&deleted), "{wrong}");
         }
     }
 

@@ -3,12 +3,14 @@
 pub mod codec;
 mod hello;
 mod outgoing;
+mod peer;
 mod refusal;
 mod registry;
 mod service;
 mod session;
 
 pub use outgoing::Outgoing;
+pub use peer::Peer;
 pub use registry::Registry;
 pub use service::{Context, EdgeService, serve};
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -101,6 +102,12 @@ pub async fn serve(
     let edges = bind("listen.edge", config.listen.edge).await?;
     let address = address::Addresses::of(&http, &edges).map_err(ServeError::Address)?;
 
+    let halt = CancellationToken::new();
+    // Whatever stops the start stops what has been started.
+    let _halted = halt.clone().drop_guard();
+    let routes = watch::Sender::new(crate::api::starting());
+    let on_http = tokio::spawn(http::serve(http, routes.subscribe(), http::Limits::default(), halt.clone()));
+
     let max_bytes = config.log.max_bytes;
     let opened = tokio::task::spawn_blocking(move || SqliteLog::open(dir, max_bytes)).await;
     let log = opened.map_err(|error| ServeError::Stopped(error.to_string()))??;
@@ -115,17 +122,13 @@ pub async fn serve(
         warn!(%error, "what has expired could not be dropped; it will be tried again");
     }
 
-    let halt = CancellationToken::new();
     let service = EdgeService::new(control.for_edges(halt.clone()));
     let places = config.edge.max_subscribers.saturating_add(SPARE_EDGES);
-    let edges = accept::Acceptor::new(edges, places, accept::FIRST_BYTES).incoming();
+    let edges = accept::Acceptor::new(edges, places, accept::FIRST_BYTES)
+        .with_probation(config.edge.hello_timeout)
+        .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
-    let on_http = tokio::spawn(http::serve(
-        http,
-        crate::api::router(control.clone()),
-        http::Limits::default(),
-        halt.clone(),
-    ));
+    drop(routes.send_replace(crate::api::router(control.clone())));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));
     let published = address
         .publish(&config.data_dir)
@@ -151,6 +154,7 @@ pub async fn serve(
     }
     drop(published);
     halt.cancel();
+    control.stop_waiting();
     let drained = async {
         let _ = on_http.await;
         if !on_edges.is_finished() {
@@ -163,7 +167,8 @@ pub async fn serve(
     }
     keeping_up.abort();
     let _ = keeping_up.await;
-    // The last hold on the log: it is closed when this returns.
+    // The last holds on the log: it is closed when this returns.
+    drop(routes);
     let closed = tokio::task::spawn_blocking(move || drop(control)).await;
     closed.map_err(|error| ServeError::Stopped(error.to_string()))?;
     outcome

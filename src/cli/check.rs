@@ -20,7 +20,7 @@ pub(super) struct Check {
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
 
-    /// Exit with code 1 where the token is revoked
+    /// Exit with code 1 where the token is revoked, or cannot be read: edges reject that too
     #[arg(long)]
     fail_if_revoked: bool,
 }
@@ -29,10 +29,16 @@ impl Check {
     pub(super) fn run(self, remote: &Remote, out: &Output) -> Result<(), Failure> {
         let answer = remote.client()?.check(&self.request()?)?;
         out.answer(&answer, |answer| in_words(answer, Moment::now()))?;
-        if self.fail_if_revoked && answer.read()?.revoked {
-            return Err(Failure::new(Exit::Failed, "the token is revoked"));
+        if !self.fail_if_revoked {
+            return Ok(());
         }
-        Ok(())
+        match answer.read()? {
+            CheckAnswer { malformed: Some(_), .. } => {
+                Err(Failure::new(Exit::Failed, "the token is malformed"))
+            }
+            CheckAnswer { revoked: true, .. } => Err(Failure::new(Exit::Failed, "the token is revoked")),
+            _ => Ok(()),
+        }
     }
 
     fn request(&self) -> Result<CheckRequest, Failure> {

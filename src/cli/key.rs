@@ -60,7 +60,7 @@ impl KeyArgs {
                 let id = id_of(&id);
                 client.delete_key(id)?;
                 out.note(format_args!("deleted key {id}: it does not work any more"));
-                Ok(())
+                if out.json() { out.line(serde_json::json!({"id": id, "deleted": true})) } else { Ok(()) }
             }
         }
     }

@@ -93,10 +93,10 @@ impl Revoke {
             }
             _ => {
                 let issuer = match &self.issuer {
-                    Some(issuer) => issuer.clone(),
+                    Some(issuer) => Some(issuer.clone()),
                     None => only_issuer(client)?,
                 };
-                let one = |value: &String| self.revocation(Some(issuer.clone()), Some(value.clone()));
+                let one = |value: &String| self.revocation(issuer.clone(), Some(value.clone()));
                 Ok(self.values.iter().map(one).collect())
             }
         }
@@ -143,15 +143,16 @@ impl Revoke {
     }
 }
 
-fn only_issuer(client: &Client) -> Result<String, Failure> {
+/// The issuer that is meant when none is named; `None` leaves it to the control plane.
+fn only_issuer(client: &Client) -> Result<Option<String>, Failure> {
     let issuers = match client.issuers() {
         Ok(answer) => answer.read()?.issuers,
-        // The key may revoke but not read: then nobody can be asked.
-        Err(crate::client::ClientError::Refused { status: 403, .. }) => Vec::new(),
+        // The key may revoke but not read.
+        Err(crate::client::ClientError::Refused { status: 403, .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     match issuers.as_slice() {
-        [only] => Ok(only.issuer.clone()),
+        [only] => Ok(Some(only.issuer.clone())),
         [] => Err(Failure::usage("whose? give the tokens' issuer with --issuer ISS")),
         several => {
             let names: Vec<&str> = several.iter().map(|issuer| issuer.issuer.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::file::{address, duration, positive};
+use super::file::{address, duration, heartbeat, positive};
 use super::{Config, ConfigError};
 use crate::auth::{KeyText, SecretHash};
 
@@ -19,9 +19,6 @@ const ADMIN_KEY: &str = "PORTCULLIS_ADMIN_KEY";
 const EDGE_KEY: &str = "PORTCULLIS_EDGE_KEY";
 /// Read by the command line and by the project's own tests.
 const ELSEWHERE: [&str; 4] = ["PORTCULLIS_URL", "PORTCULLIS_KEY", "PORTCULLIS_BIN", "PORTCULLIS_FILTER"];
-/// Kubernetes describes a Service called `portcullis` to every pod of its namespace with variables of these names.
-const OF_KUBERNETES: [&str; 2] = ["PORTCULLIS_SERVICE_", "PORTCULLIS_PORT_"];
-const PORT_OF_KUBERNETES: &str = "PORTCULLIS_PORT";
 const MIN_SECRET_BYTES: usize = 16;
 
 type Set = fn(&mut Config, &str) -> Result<(), String>;
@@ -35,7 +32,7 @@ const VARIABLES: &[(&str, Set)] = &[
     ("PORTCULLIS_LOG_RETENTION", |config, text| set(&mut config.log.retention, positive(text))),
     ("PORTCULLIS_LOG_MAX_BYTES", |config, text| set(&mut config.log.max_bytes, text.parse())),
     ("PORTCULLIS_FEED_HISTORY", |config, text| set(&mut config.feed.history, text.parse())),
-    ("PORTCULLIS_EDGE_HEARTBEAT", |config, text| set(&mut config.edge.heartbeat, positive(text))),
+    ("PORTCULLIS_EDGE_HEARTBEAT", |config, text| set(&mut config.edge.heartbeat, heartbeat(text))),
     ("PORTCULLIS_EDGE_FORGET_AFTER", |config, text| set(&mut config.edge.forget_after, duration(text))),
     ("PORTCULLIS_EDGE_MAX_SUBSCRIBERS", |config, text| set(&mut config.edge.max_subscribers, text.parse())),
     ("PORTCULLIS_EDGE_HELLO_TIMEOUT", |config, text| set(&mut config.edge.hello_timeout, positive(text))),
@@ -67,9 +64,21 @@ pub(super) fn apply(
 }
 
 fn is_ours(name: &str) -> bool {
-    let of_kubernetes =
-        name == PORT_OF_KUBERNETES || OF_KUBERNETES.iter().any(|prefix| name.starts_with(prefix));
-    name.starts_with("PORTCULLIS_") && !of_kubernetes && !ELSEWHERE.contains(&name)
+    name.starts_with("PORTCULLIS_") && !is_of_kubernetes(name) && !ELSEWHERE.contains(&name)
+}
+
+/// Kubernetes describes a Service called `portcullis`, or `portcullis-edge`, to every pod of its namespace:
+/// `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_HTTP`, `…_PORT`, `…_PORT_8470_TCP`, `…_PORT_8470_TCP_ADDR`.
+fn is_of_kubernetes(name: &str) -> bool {
+    let is_numbered = |(_, rest): (&str, &str)| {
+        let (number, protocol) = rest.split_once('_').unwrap_or((rest, ""));
+        let protocol = protocol.split('_').next().unwrap_or_default();
+        number.bytes().all(|byte| byte.is_ascii_digit()) && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    };
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"].iter().any(|end| name.ends_with(end))
+        || name.contains("_SERVICE_PORT_")
+        || name.rsplit_once("_PORT_").is_some_and(is_numbered)
+        || name.strip_suffix("_PORT").and_then(|name| name.rsplit_once("_PORT_")).is_some_and(is_numbered)
 }
 
 fn set<T, E: Display>(value: &mut T, read: Result<T, E>) -> Result<(), String> {
@@ -80,6 +89,14 @@ fn set<T, E: Display>(value: &mut T, read: Result<T, E>) -> Result<(), String> {
 // The value never gets into a message.
 fn secret(name: &'static str, value: &str) -> Result<SecretHash, ConfigError> {
     let wrong = |error: &str| ConfigError::Variable { name, error: error.into() };
+    let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    if value.trim() != value || !value.bytes().all(is_plain) {
+        // A header cannot carry it as it is: every caller would be refused.
+        return Err(wrong(
+            "a key has plain ASCII characters, without a line break or a space at either end; was it read \
+             from a file that ends with one?",
+        ));
+    }
     if value.len() < MIN_SECRET_BYTES {
         return Err(wrong("a key has at least 16 characters"));
     }
@@ -138,10 +155,14 @@ mod tests {
             "PORTCULLIS_PORT",
             "PORTCULLIS_PORT_8470_TCP",
             "PORTCULLIS_PORT_8470_TCP_ADDR",
+            "PORTCULLIS_EDGE_SERVICE_HOST",
+            "PORTCULLIS_EDGE_SERVICE_PORT_GRPC",
+            "PORTCULLIS_EDGE_PORT",
+            "PORTCULLIS_EDGE_PORT_8471_TCP_PORT",
         ] {
             assert_eq!(applied(name, "tcp://10.0.0.1:8470").unwrap().0, Config::default(), "{name}");
         }
-        for name in ["PORTCULLIS_PORTS", "PORTCULLIS_SERVICE", "PORTCULLIS_SERVICES_HOST"] {
+        for name in ["PORTCULLIS_PORTS", "PORTCULLIS_SERVICE", "PORTCULLIS_EDGE_PORT_HTTP"] {
             assert!(applied(name, "x").is_err(), "{name}");
         }
     }
@@ -150,7 +171,8 @@ mod tests {
     fn keys_are_hashed_and_never_shown() {
         let (_, keys) = applied(ADMIN_KEY, "sixteen characters").unwrap();
         assert!(keys.admin.unwrap().matches(&SecretHash::of("sixteen characters")));
-        for wrong in ["secret-short", "pk_abcdefgh_0123456789"] {
+        for wrong in ["secret-short", "pk_abcdefgh_0123456789", "secret-of-a-file-\n", " secret with a space"]
+        {
             let error = applied(EDGE_KEY, wrong).unwrap_err().to_string();
             assert!(error.contains(EDGE_KEY) && !error.contains(wrong), "{error}");
         }

@@ -82,7 +82,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     config.log.max_bytes = file.log.max_bytes.unwrap_or(config.log.max_bytes);
     config.feed.history = file.feed.history.unwrap_or(config.feed.history);
     let edge = &mut config.edge;
-    source.set(&mut edge.heartbeat, "edge.heartbeat", file.edge.heartbeat, positive)?;
+    source.set(&mut edge.heartbeat, "edge.heartbeat", file.edge.heartbeat, heartbeat)?;
     source.set(&mut edge.forget_after, "edge.forget_after", file.edge.forget_after, duration)?;
     edge.max_subscribers = file.edge.max_subscribers.unwrap_or(edge.max_subscribers);
     source.set(&mut edge.hello_timeout, "edge.hello_timeout", file.edge.hello_timeout, positive)?;
@@ -160,6 +160,15 @@ pub(super) fn positive(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|value| if value.is_zero() { Err("must not be zero".into()) } else { Ok(value) })
 }
 
+/// A period between heartbeats: edges take three missed ones for a dead peer, and believe no longer period.
+pub(super) fn heartbeat(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(60);
+    duration(text).and_then(|value| match bounds.contains(&value) {
+        true => Ok(value),
+        false => Err("must be 100ms to 60s".into()),
+    })
+}
+
 fn cutoff_claim(text: &str) -> Result<CutoffClaim, String> {
     [CutoffClaim::Iat, CutoffClaim::AuthTime]
         .into_iter()
@@ -210,7 +219,8 @@ mod tests {
         refused("\n[listen]\nhtpp = \"x\"", "line 3");
         refused("[listen]\nhttp = \"x\"", "portcullis.toml:2: listen.http: `x` is not an address");
         refused("[log]\n\nretention = \"1 day\"", "portcullis.toml:3: log.retention");
-        refused("[edge]\nheartbeat = \"0s\"", "portcullis.toml:2: edge.heartbeat: must not be zero");
+        refused("[edge]\nheartbeat = \"0s\"", "portcullis.toml:2: edge.heartbeat: must be 100ms to 60s");
+        refused("[edge]\nheartbeat = \"61s\"", "must be 100ms to 60s");
         refused("[[issuers]]\n", "issuer");
         refused("[[issuers]]\nissuer = \"\"", "portcullis.toml:2");
         refused("[[issuers]]\nissuer = \"a\"\n[[issuers]]\nissuer = \"a\"", "portcullis.toml:4");

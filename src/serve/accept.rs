@@ -1,4 +1,5 @@
-//! Accepting connections: a bound on their number, and on the time until one says what it speaks.
+//! Accepting connections: a bound on their number, on the time until one says what it speaks, and on the time
+//! until an edge has shown a credential.
 
 use std::io;
 use std::pin::Pin;
@@ -11,8 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 use tracing::warn;
+
+use crate::edge::Peer;
 
 /// A connection must show which protocol it speaks within this time.
 pub(super) const FIRST_BYTES: Duration = Duration::from_secs(10);
@@ -27,13 +30,19 @@ pub(super) struct Acceptor {
     listener: TcpListener,
     places: Arc<Semaphore>,
     first_bytes: Duration,
+    probation: Option<Duration>,
 }
 
 impl Acceptor {
     /// Most connections at a time, more wait to be accepted; and how long one may take to show its protocol.
     pub(super) fn new(listener: TcpListener, places: usize, first_bytes: Duration) -> Self {
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { listener, places, first_bytes }
+        Self { listener, places, first_bytes, probation: None }
+    }
+
+    /// The same for edges: a connection on which none has shown a credential within this time is closed.
+    pub(super) fn with_probation(self, probation: Duration) -> Self {
+        Self { probation: Some(probation), ..self }
     }
 
     /// The next connection.
@@ -41,11 +50,13 @@ impl Acceptor {
         loop {
             let place = Arc::clone(&self.places).acquire_owned().await.ok();
             match self.listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     // Messages are small and waited for.
                     let _ = stream.set_nodelay(true);
                     let greeting = Some(Greeting { seen: 0, deadline: Box::pin(sleep(self.first_bytes)) });
-                    return Connection { stream, greeting, _place: place };
+                    let probation = self.probation.map(|time| Box::pin(sleep(time)));
+                    let peer = Peer::new(Some(address));
+                    return Connection { stream, greeting, peer, probation, _place: place };
                 }
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
@@ -70,6 +81,9 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// Until the protocol is known.
     greeting: Option<Greeting>,
+    peer: Peer,
+    /// Until the peer is admitted.
+    probation: Option<Pin<Box<Sleep>>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -96,6 +110,13 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Some(probation) = &mut this.probation {
+            if this.peer.is_admitted() {
+                this.probation = None;
+            } else if probation.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         let Some(greeting) = &mut this.greeting else { return read };
@@ -140,10 +161,10 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -168,6 +189,21 @@ mod tests {
         let mut other = greeting();
         assert!(!other.ends_with(b"P"));
         assert!(other.ends_with(b"OST"));
+    }
+
+    #[tokio::test]
+    async fn who_shows_no_credential_does_not_stay() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let short = Duration::from_millis(100);
+        let acceptor = Acceptor::new(listener, 2, short * 100).with_probation(short);
+        let _client = TcpStream::connect(address).await.unwrap();
+        let mut stranger = acceptor.accept().await;
+        assert_eq!(stranger.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let _client = TcpStream::connect(address).await.unwrap();
+        let mut edge = acceptor.accept().await;
+        edge.peer.admit();
+        assert!(timeout(short * 3, edge.read_u8()).await.is_err());
     }
 
     #[tokio::test]

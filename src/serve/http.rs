@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,8 +51,13 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `stop`, then lets what is being answered finish.
-pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+/// Serves until `stop`, then lets what is being answered finish. A request goes to the routes of its time.
+pub(super) async fn serve(
+    listener: TcpListener,
+    routes: watch::Receiver<Router>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_HEAD_BYTES);
     builder
@@ -65,7 +70,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     let acceptor = Acceptor::new(listener, limits.connections, limits.first_bytes);
     let open = TaskTracker::new();
     while let Some(connection) = stop.run_until_cancelled(acceptor.accept()).await {
-        open.spawn(answer(Arc::clone(&builder), connection, router.clone(), limits, stop.clone()));
+        open.spawn(answer(Arc::clone(&builder), connection, routes.clone(), limits, stop.clone()));
     }
     drop(acceptor);
     open.close();
@@ -76,15 +81,15 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits,
 async fn answer(
     builder: Arc<Builder<TokioExecutor>>,
     connection: Connection,
-    router: Router,
+    routes: watch::Receiver<Router>,
     limits: Limits,
     stop: CancellationToken,
 ) {
     let begun = Notify::new();
-    let router = TowerToHyperService::new(router);
     let service = service_fn(|request| {
         begun.notify_one();
-        router.call(request)
+        let router = routes.borrow().clone();
+        TowerToHyperService::new(router).call(request)
     });
     let idle = async { while timeout(limits.idle, begun.notified()).await.is_ok() {} };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(connection), service));

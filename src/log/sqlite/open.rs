@@ -22,10 +22,24 @@ pub(super) struct Checked {
 pub(super) fn open(dir: &DataDir) -> Result<Checked, OpenError> {
     let path = dir.path().join(schema::FILE);
     if !path.exists() {
+        refuse_left_over_wal(&path)?;
         create(dir.path(), &path)?;
     }
     check_header(&path)?;
     check_content(path)
+}
+
+/// SQLite would replay the write-ahead log of a database that was moved away into the new one.
+fn refuse_left_over_wal(path: &Path) -> Result<(), OpenError> {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    match fs::metadata(&wal) {
+        Ok(file) if file.len() > 0 => {
+            let error = format!("it is gone, but {} belongs to it", Path::new(&wal).display());
+            Err(OpenError::Damaged { path: path.into(), error })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A connection that cannot write.
@@ -65,6 +79,7 @@ fn create(dir: &Path, path: &Path) -> Result<(), OpenError> {
     getrandom::fill(&mut store_id)
         .and_then(|()| getrandom::fill(&mut hash_key))
         .map_err(|error| cannot(&error))?;
+    private(&draft).map_err(|error| cannot(&error))?;
     let fill = || -> rusqlite::Result<()> {
         let mut connection = Connection::open(&draft)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -86,6 +101,16 @@ fn create(dir: &Path, path: &Path) -> Result<(), OpenError> {
         .and_then(|()| File::open(dir))
         .and_then(|dir| dir.sync_all())
         .map_err(|error| cannot(&error))
+}
+
+/// Makes an empty file that nobody else can read, whatever the directory: user names are in the log. SQLite
+/// gives its other files the same permissions.
+fn private(path: &Path) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// The file header (<https://www.sqlite.org/fileformat.html>), read without SQLite, which would write beside
@@ -151,6 +176,10 @@ pub(super) fn refusal(path: &Path, error: &rusqlite::Error) -> OpenError {
         // A value that is missing or of another type, a table that is missing.
         None | Some(ffi::Error { extended_code: ffi::SQLITE_ERROR, .. }) => {
             OpenError::Damaged { path, error: message }
+        }
+        // Even reading needs a little room beside the database.
+        Some(ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_FULL, .. }) => {
+            OpenError::Unreadable { path, error: format!("{message}; is the disk full? free some space") }
         }
         Some(error) => match error.code {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {

@@ -21,6 +21,7 @@ pub(super) const CREATE: &str = "
     ) STRICT;
     CREATE INDEX about ON events(revocation) WHERE revocation IS NOT NULL;
     CREATE INDEX selectors ON events(selector) WHERE selector IS NOT NULL;
+    CREATE INDEX sweeps ON events(version) WHERE kind = 13;
 ";
 
 /// Field number of `Event.revoked`.

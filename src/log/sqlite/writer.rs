@@ -182,9 +182,10 @@ impl Writer {
 fn drop_sweeps(transaction: &Transaction<'_>, until: Version) -> rusqlite::Result<()> {
     let mut delete = transaction.prepare_cached("DELETE FROM events WHERE version = ?1")?;
     let mut select = transaction.prepare_cached(
-        "SELECT version, payload FROM events WHERE kind = ?1 AND version <= ?2 ORDER BY version DESC",
+        // The kind as it stands in the index `sweeps`: without that this would read every event.
+        "SELECT version, payload FROM events WHERE kind = 13 AND version <= ?1 ORDER BY version DESC",
     )?;
-    let mut rows = select.query((schema::SWEPT, to_sql(until)))?;
+    let mut rows = select.query([to_sql(until)])?;
     let (mut done, mut superseded) = (None, Vec::new());
     while let Some(row) = rows.next()? {
         let (version, payload): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);

@@ -4,13 +4,15 @@
 
 use wasmtime::{AsContextMut as _, Caller, Linker};
 
+use crate::error::Stop;
+use crate::fault::Effect;
 use crate::state::{Cx, VmState};
 use crate::status::Status;
 use crate::trace::What;
 
 mod buffers;
+mod callouts;
 mod general;
-mod grpc;
 mod headers;
 mod metrics;
 mod properties;
@@ -41,6 +43,9 @@ impl Abi {
 
 macro_rules! host_calls {
     ($($versions:pat => {$($name:literal = $function:path: ($($argument:ident: $type:ty),*);)*})*) => {
+        /// The names of all host calls, of any version.
+        pub(crate) const NAMES: &[&str] = &[$($($name),*),*];
+
         /// Links the host calls that a module of this ABI version may import.
         pub(crate) fn link(linker: &mut Linker<VmState>, abi: Abi) -> wasmtime::Result<()> {
             $(if matches!(abi, $versions) {
@@ -49,7 +54,9 @@ macro_rules! host_calls {
                     $name,
                     |mut caller: Caller<'_, VmState>, $($argument: $type),*| -> wasmtime::Result<u32> {
                         let mut cx = caller.as_context_mut();
-                        enter(&mut cx, $name)?;
+                        if let Some(code) = enter(&mut cx, $name)? {
+                            return Ok(code);
+                        }
                         let result = $function(&mut cx, $($argument),*);
                         Ok(leave(&mut cx, $name, result))
                     },
@@ -113,18 +120,18 @@ host_calls! {
         "proxy_record_metric" = metrics::record: (id: u32, value: u64);
         "proxy_get_metric" = metrics::get: (id: u32, value_at: u32);
 
-        "proxy_http_call" = unimplemented::http_call:
+        "proxy_http_call" = callouts::http_call:
             (cluster: u32, cluster_size: u32, pairs: u32, pairs_size: u32, body: u32, body_size: u32,
              trailers: u32, trailers_size: u32, timeout: u32, token_at: u32);
-        "proxy_grpc_call" = unimplemented::grpc_call:
+        "proxy_grpc_call" = callouts::grpc_call:
             (target: u32, target_size: u32, service: u32, service_size: u32, method: u32, method_size: u32,
              pairs: u32, pairs_size: u32, message: u32, message_size: u32, timeout: u32, token_at: u32);
-        "proxy_grpc_stream" = grpc::stream:
+        "proxy_grpc_stream" = callouts::grpc_stream:
             (target: u32, target_size: u32, service: u32, service_size: u32, method: u32, method_size: u32,
              pairs: u32, pairs_size: u32, token_at: u32);
-        "proxy_grpc_send" = grpc::send: (token: u32, message: u32, message_size: u32, end: u32);
-        "proxy_grpc_close" = grpc::close: (token: u32);
-        "proxy_grpc_cancel" = grpc::cancel: (token: u32);
+        "proxy_grpc_send" = callouts::grpc_send: (token: u32, message: u32, message_size: u32, end: u32);
+        "proxy_grpc_close" = callouts::grpc_close: (token: u32);
+        "proxy_grpc_cancel" = callouts::grpc_cancel: (token: u32);
     }
     Abi::V0_1_0 => {
         "proxy_get_configuration" = general::get_configuration: (bytes_at: u32, size_at: u32);
@@ -141,8 +148,10 @@ host_calls! {
     }
 }
 
-/// Counts a host call, and traps if it is not allowed at the moment, as in Envoy.
-pub(crate) fn enter(cx: &mut Cx<'_>, name: &'static str) -> wasmtime::Result<()> {
+/// Counts a host call, and traps if it is not allowed at the moment, as in Envoy; or if it is one too many.
+///
+/// What it gives is the answer of a fault, in place of the call's.
+pub(crate) fn enter(cx: &mut Cx<'_>, name: &'static str) -> wasmtime::Result<Option<u32>> {
     let state = cx.data_mut();
     state.note.clear();
     if state.restricted.is_some_and(|allowed| !allowed.contains(&name)) {
@@ -152,7 +161,15 @@ pub(crate) fn enter(cx: &mut Cx<'_>, name: &'static str) -> wasmtime::Result<()>
     if let Some(cost) = state.stream_cost() {
         cost.add_call(name);
     }
-    Ok(())
+    state.host_calls += 1;
+    if state.host_calls > state.plugin.host_calls_per_callback {
+        return Err(wasmtime::Error::new(Stop::HostCalls));
+    }
+    match state.strike(name) {
+        Some(Effect::Trap) => Err(wasmtime::Error::new(Stop::Fault)),
+        Some(Effect::Answer(code)) => Ok(Some(code)),
+        None => Ok(None),
+    }
 }
 
 fn leave(cx: &mut Cx<'_>, name: &'static str, result: Result<(), Status>) -> u32 {

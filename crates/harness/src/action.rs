@@ -1,7 +1,7 @@
 //! What host calls leave for the time after the callback, in order.
 
 use crate::callback;
-use crate::grpc;
+use crate::callout;
 use crate::http;
 use crate::http::Direction;
 use crate::reply::Reply;
@@ -19,8 +19,8 @@ pub(crate) enum Action {
     Reset(u32),
     /// `proxy_done`, by a root context that was waited for.
     DeleteRoot,
-    /// The close of a gRPC stream that failed while it was being opened.
-    GrpcClosed(u32, u32, String),
+    /// The end of a call-out that failed while it was being made: token, gRPC status, message.
+    CalloutFailed(u32, u32, String),
 }
 
 /// Ends a callback as Envoy does: runs what the host calls have left, and what that leaves in turn.
@@ -38,11 +38,11 @@ pub(crate) fn finish(cx: &mut Cx<'_>) {
         let Some(action) = cx.data_mut().after_call.pop_front() else { return };
         match action {
             // Envoy puts this one back as long as a callback runs, and here waits for it to be gone.
-            Action::GrpcClosed(..) if nested => {
+            Action::CalloutFailed(..) if nested => {
                 cx.data().violate(Rule::CalloutAfterFailedCallout);
                 cx.data_mut().parked.push(action);
             }
-            Action::GrpcClosed(token, status, message) => grpc::closed(cx, token, status, &message),
+            Action::CalloutFailed(token, status, message) => callout::failed(cx, token, status, &message),
             Action::Continue(stream, direction) => http::resume(cx, stream, direction),
             Action::Reply(stream, reply) => http::reply(cx, stream, reply),
             Action::Reset(stream) => http::reset(cx, stream),
@@ -50,6 +50,9 @@ pub(crate) fn finish(cx: &mut Cx<'_>) {
                 vm::call(cx, callback::DELETE, ROOT, &[ROOT]);
                 cx.data_mut().root.deleted = true;
                 cx.data_mut().root.tick = None;
+                for token in cx.data_mut().callouts.drop_open() {
+                    cx.data().violate(Rule::LeakedCallout { token });
+                }
             }
         }
     }

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::cluster::Cluster;
+use crate::callout::Cluster;
 use crate::envoy::Envoy;
 use crate::error::StartError;
+use crate::fault::Fault;
 use crate::log::Level;
 use crate::module::Module;
 use crate::plugin::{FailurePolicy, Plugin};
@@ -115,6 +116,19 @@ impl Builder {
         self
     }
 
+    /// The host calls that one callback may make, those in callbacks within it included, before it is killed; a
+    /// million unless told otherwise.
+    pub fn host_calls_per_callback(mut self, calls: u64) -> Self {
+        self.plugin.host_calls_per_callback = calls;
+        self
+    }
+
+    /// A fault to inject into host calls, from the very start on.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.world.faults.add(fault);
+        self
+    }
+
     /// The bytes that a VM's memory may grow to.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.plugin.memory_limit = bytes;
@@ -126,6 +140,7 @@ impl Builder {
     /// # Errors
     /// Names what is wrong with the module, or what the filter did not accept.
     pub fn start(self) -> Result<Envoy, StartError> {
+        self.world.faults.all().try_for_each(Fault::check)?;
         let world = Rc::new(RefCell::new(self.world));
         Envoy::start(&self.module, Rc::new(self.plugin), world, self.workers)
     }

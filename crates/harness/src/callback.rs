@@ -38,6 +38,7 @@ callbacks! {
     DONE = "proxy_on_done" 1 true;
     LOG = "proxy_on_log" 1 false;
     DELETE = "proxy_on_delete" 1 false;
+    HTTP_CALL_RESPONSE = "proxy_on_http_call_response" 5 false;
     GRPC_INITIAL_METADATA = "proxy_on_grpc_receive_initial_metadata" 3 false;
     GRPC_MESSAGE = "proxy_on_grpc_receive" 3 false;
     GRPC_TRAILING_METADATA = "proxy_on_grpc_receive_trailing_metadata" 3 false;

@@ -10,9 +10,9 @@ use wasmtime::InstancePre;
 use crate::action::{self, Action};
 use crate::builder::Builder;
 use crate::callback::{self, Outcome};
-use crate::cluster::Cluster;
+use crate::callout::{self, Cluster, GrpcCall, GrpcStream, HttpCall};
 use crate::error::StartError;
-use crate::grpc_stream::GrpcStream;
+use crate::fault::Fault;
 use crate::log::Log;
 use crate::module::Module;
 use crate::plugin::{FailurePolicy, Plugin};
@@ -91,13 +91,25 @@ impl Envoy {
         Worker { inner: self.inner.clone(), slot: 0 }
     }
 
-    /// Lets virtual time pass, and every tick fire that falls due, the main thread's before the workers'.
+    /// Lets virtual time pass, and everything happen that falls due, by time.
+    ///
+    /// At the same time, what peers and timeouts do comes first, in the order in which it was planned; then come
+    /// the ticks, the main thread's before the workers'.
     pub fn advance(&self, time: Duration) {
-        let until = self.inner.world.borrow().elapsed + time;
-        while let Some((due, vm)) = self.inner.next_tick().filter(|(due, _)| *due <= until) {
+        let until = self.now().saturating_add(time);
+        loop {
+            let [callout, tick] = [self.inner.next_callout(), self.inner.next_tick()];
+            let is_callout = callout.as_ref().is_some_and(|(due, _)| tick.as_ref().is_none_or(|(tick, _)| due <= tick));
+            let Some((due, vm)) = if is_callout { callout } else { tick }.filter(|(due, _)| *due <= until) else {
+                break;
+            };
             let now = due.max(self.now());
             self.inner.world.borrow_mut().elapsed = now;
-            tick(&vm, now);
+            if is_callout {
+                vm.with(callout::run_next);
+            } else {
+                fire_tick(&vm, now);
+            }
         }
         self.inner.world.borrow_mut().elapsed = until;
     }
@@ -116,6 +128,28 @@ impl Envoy {
     /// Removes a cluster. Streams that are open stay.
     pub fn remove_cluster(&self, name: &str) {
         self.inner.world.borrow_mut().clusters.remove(name);
+    }
+
+    /// Injects a fault from now on.
+    ///
+    /// # Errors
+    /// If there is no such host call.
+    pub fn inject(&self, fault: Fault) -> Result<(), StartError> {
+        fault.check()?;
+        self.inner.world.borrow_mut().faults.add(fault);
+        Ok(())
+    }
+
+    /// Every HTTP call that any VM has made, those that are over included, by thread and age.
+    #[must_use]
+    pub fn http_calls(&self) -> Vec<HttpCall> {
+        self.inner.vms().iter().flat_map(HttpCall::of).collect()
+    }
+
+    /// Every unary gRPC call that any VM has made, those that are over included, by thread and age.
+    #[must_use]
+    pub fn grpc_calls(&self) -> Vec<GrpcCall> {
+        self.inner.vms().iter().flat_map(GrpcCall::of).collect()
     }
 
     /// Every gRPC stream that any VM has opened, the closed ones included, by thread and age.
@@ -236,10 +270,16 @@ impl Inner {
         if let Ok(fresh) = self.instantiate(vm.thread)
             && start::start(&fresh).is_ok()
         {
-            vm.write(VmState::drop_grpc_streams);
+            vm.write(|state| state.callouts.drop_open());
             slot.vm = Rc::new(fresh);
         }
         Some(slot.vm.clone())
+    }
+
+    /// When the next thing happens to a call-out, and to which VM's.
+    fn next_callout(&self) -> Option<(Duration, Rc<Vm>)> {
+        let next = self.vms().into_iter().filter_map(|vm| Some((vm.read(|state| state.callouts.next())?, vm)));
+        next.min_by_key(|(next, _)| *next).map(|((due, _), vm)| (due, vm))
     }
 
     /// The next tick of all VMs; of those at the same time, the first VM's.
@@ -279,7 +319,7 @@ impl fmt::Debug for Envoy {
 }
 
 /// Fires a tick. The next one counts from its end.
-fn tick(vm: &Vm, now: Duration) {
+fn fire_tick(vm: &Vm, now: Duration) {
     vm.with(|cx| {
         vm::call(cx, callback::TICK, ROOT, &[ROOT]);
         action::finish(cx);

@@ -49,6 +49,9 @@ pub enum StartError {
     /// The module could not be instantiated.
     #[error("cannot instantiate the module: {0}")]
     Instantiate(String),
+    /// A fault was to be injected into a host call that does not exist.
+    #[error("there is no host call `{0}` to inject a fault into")]
+    Fault(String),
     /// The filter trapped while starting.
     #[error("{0}")]
     Trap(Failure),
@@ -72,7 +75,7 @@ pub enum StartError {
 
 /// How a VM died. Envoy calls it no more.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{vm}: {callback} trapped: {message}")]
+#[error("{vm}: {callback} trapped: {message}{}", stack(.backtrace))]
 pub struct Failure {
     /// The VM.
     pub vm: Thread,
@@ -82,8 +85,33 @@ pub struct Failure {
     pub message: String,
     /// The functions on the stack, innermost first, by name as far as the module has names.
     pub backtrace: Vec<String>,
-    /// Whether the callback ran out of fuel, as an endless loop does.
-    pub out_of_fuel: bool,
+    /// What kind of death it was.
+    pub cause: Cause,
+}
+
+/// What a VM died of.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The filter panicked, or did something that WebAssembly does not allow, or called the host when it may not.
+    Trap,
+    /// The callback used up its fuel, as an endless loop does.
+    Fuel,
+    /// The callback made more host calls than it may.
+    HostCalls,
+    /// The filter trapped after its memory was not allowed to grow.
+    Memory,
+    /// The test wanted it so: an injected [`Fault`](crate::Fault).
+    Fault,
+}
+
+/// Why the host stops a callback of its own accord.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("too many host calls")]
+    HostCalls,
+    #[error("an injected fault")]
+    Fault,
 }
 
 /// As `unwrap` shows it: in words.
@@ -98,6 +126,12 @@ impl fmt::Debug for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+fn stack(backtrace: &[String]) -> String {
+    /// What is further out tells little.
+    const SHOWN: usize = 8;
+    backtrace.iter().take(SHOWN).map(|function| format!("\n  in {function}")).collect()
 }
 
 fn said(logs: &[String]) -> String {

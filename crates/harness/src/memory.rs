@@ -1,6 +1,8 @@
 //! The filter's linear memory, seen from host calls.
 
 use crate::callback::{self, Outcome};
+use crate::error::{Cause, Stop};
+use crate::fault::{self, Effect};
 use crate::state::Cx;
 use crate::status::Status;
 use crate::vm;
@@ -47,6 +49,14 @@ pub(crate) fn give(cx: &mut Cx<'_>, bytes: &[u8], address_at: u32, size_at: u32)
 fn allocate(cx: &mut Cx<'_>, size: u32) -> Result<u32, Status> {
     let malloc = [callback::MALLOC, callback::MEMORY_ALLOCATE];
     let malloc = malloc.into_iter().find(|name| cx.data().exports.contains_key(name.name));
+    match cx.data_mut().strike(fault::MALLOC) {
+        Some(Effect::Answer(_)) => return Err(Status::InvalidMemoryAccess),
+        Some(Effect::Trap) => {
+            vm::kill(cx.data_mut(), fault::MALLOC, Cause::Fault, &Stop::Fault.to_string());
+            return Err(Status::InvalidMemoryAccess);
+        }
+        None => {}
+    }
     let restricted = cx.data_mut().restricted.replace(ALLOWED_IN_MALLOC);
     let outcome = vm::call(cx, malloc.unwrap_or(callback::MALLOC), 0, &[size]);
     cx.data_mut().restricted = restricted;

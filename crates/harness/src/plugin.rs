@@ -23,11 +23,15 @@ pub(crate) struct Plugin {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) failure_policy: FailurePolicy,
     pub(crate) fuel_per_callback: u64,
+    pub(crate) host_calls_per_callback: u64,
     pub(crate) memory_limit: usize,
 }
 
 /// Enough for a snapshot of a large set, and spent by an endless loop in a few seconds.
 const FUEL_PER_CALLBACK: u64 = 2_000_000_000;
+
+/// More than any filter needs, and made by an endless loop in about a second.
+const HOST_CALLS_PER_CALLBACK: u64 = 1_000_000;
 
 /// Envoy's own limit.
 const MEMORY_LIMIT: usize = 1 << 30;
@@ -43,6 +47,7 @@ impl Default for Plugin {
             environment: Vec::new(),
             failure_policy: FailurePolicy::default(),
             fuel_per_callback: FUEL_PER_CALLBACK,
+            host_calls_per_callback: HOST_CALLS_PER_CALLBACK,
             memory_limit: MEMORY_LIMIT,
         }
     }

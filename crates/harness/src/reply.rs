@@ -94,14 +94,19 @@ impl Reply {
 
     /// Envoy's mapping of HTTP to gRPC.
     fn grpc_status_seen(&self) -> u32 {
-        self.grpc_status.unwrap_or(match self.status {
-            400 => 13,
-            401 => 16,
-            403 => 7,
-            404 => 12,
-            429 | 502 | 503 | 504 => 14,
-            _ => 2,
-        })
+        self.grpc_status.unwrap_or_else(|| grpc_status(self.status))
+    }
+}
+
+/// The gRPC status that stands for an HTTP status, where there is none of its own.
+pub(crate) const fn grpc_status(status: u32) -> u32 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
     }
 }
 

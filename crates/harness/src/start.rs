@@ -9,6 +9,7 @@ use crate::abi;
 use crate::action;
 use crate::callback::{self, Callback, Outcome};
 use crate::error::StartError;
+use crate::limits::Limits;
 use crate::log::Level;
 use crate::module::Module;
 use crate::plugin::Plugin;
@@ -30,7 +31,7 @@ pub(crate) fn link(module: &Module) -> Result<InstancePre<VmState>, StartError> 
 }
 
 fn audit(module: &Module, linker: &Linker<VmState>) -> Result<(), StartError> {
-    let limits = wasmtime::StoreLimits::default();
+    let limits = Limits::new(0);
     let world = Rc::new(RefCell::new(World::default()));
     let state = VmState::new(Thread::Base, world, Rc::new(Plugin::default()), limits);
     let mut store = wasmtime::Store::new(module.inner.engine(), state);

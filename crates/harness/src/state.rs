@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wasmtime::{Func, Memory, StoreContextMut, StoreLimits};
+use wasmtime::{Func, Memory, StoreContextMut};
 
 use crate::action::Action;
+use crate::callout::Callouts;
 use crate::cost::Cost;
 use crate::error::Failure;
-use crate::grpc::GrpcStreams;
+use crate::fault::Effect;
+use crate::limits::Limits;
 use crate::metrics::MetricIds;
 use crate::plugin::Plugin;
 use crate::stream::Stream;
@@ -29,7 +31,7 @@ pub(crate) struct VmState {
     pub(crate) thread: Thread,
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) plugin: Rc<Plugin>,
-    pub(crate) limits: StoreLimits,
+    pub(crate) limits: Limits,
     pub(crate) exports: HashMap<&'static str, Func>,
     pub(crate) memory: Option<Memory>,
     /// Set once the VM has died; it is called no more.
@@ -48,9 +50,11 @@ pub(crate) struct VmState {
     pub(crate) note: String,
     pub(crate) root: Root,
     pub(crate) streams: BTreeMap<u32, Stream>,
-    pub(crate) grpc: GrpcStreams,
+    pub(crate) callouts: Callouts,
     pub(crate) metrics: MetricIds,
     pub(crate) cost: Cost,
+    /// The host calls that the outermost running callback has made.
+    pub(crate) host_calls: u64,
     next_context: u32,
 }
 
@@ -91,7 +95,7 @@ impl VmState {
         thread: Thread,
         world: Rc<RefCell<World>>,
         plugin: Rc<Plugin>,
-        limits: StoreLimits,
+        limits: Limits,
     ) -> Self {
         Self {
             thread,
@@ -109,9 +113,10 @@ impl VmState {
             note: String::new(),
             root: Root::default(),
             streams: BTreeMap::new(),
-            grpc: GrpcStreams::default(),
+            callouts: Callouts::default(),
             metrics: MetricIds::default(),
             cost: Cost::default(),
+            host_calls: 0,
             next_context: ROOT + 1,
         }
     }
@@ -167,19 +172,23 @@ impl VmState {
         self.world().trace.push(self.thread, self.context(), what);
     }
 
+    /// The fault that strikes the running host call, if one does.
+    pub(crate) fn strike(&self, call: &'static str) -> Option<Effect> {
+        let callback = self.frames.last().map_or("", |frame| frame.callback);
+        let effect = self.world().faults.strike(self.thread, callback, call)?;
+        let what = match effect {
+            Effect::Trap => "traps".to_owned(),
+            Effect::Answer(code) => format!("answers {code}"),
+        };
+        self.trace(What::Note(format!("FAULT: {call} {what}")));
+        Some(effect)
+    }
+
     pub(crate) fn violate(&self, rule: Rule) {
         let callback = self.frames.last().map_or("", |frame| frame.callback);
         let violation = Violation { vm: self.thread, context: self.context(), callback, rule };
         self.trace(What::Note(format!("VIOLATION: {}", violation.rule)));
         self.world().violations.push(violation);
-    }
-
-    /// The connections of a VM that was replaced are gone.
-    pub(crate) fn drop_grpc_streams(&mut self) {
-        for stream in self.grpc.by_token.values_mut() {
-            stream.cancelled = stream.is_open();
-            stream.known = false;
-        }
     }
 
     /// The costs that the running callback adds to, besides the VM's own.

@@ -39,8 +39,20 @@ pub enum Rule {
         /// The token of the stream.
         token: u32,
     },
-    /// A gRPC stream was opened by the canary, or while starting or configuring: clusters are not there yet.
-    GrpcStreamDuringStart,
+    /// A call-out was made by the canary, or while starting or configuring: clusters may not be there yet.
+    CalloutDuringStart,
+    /// A unary gRPC call was made with a timeout of zero, which is none for Envoy; but it tells the peer
+    /// `grpc-timeout: 0m`, and a peer that heeds it gives up at once.
+    GrpcCallWithoutTime {
+        /// The token of the call.
+        token: u32,
+    },
+    /// A call-out was still open when its root context went away: Envoy cuts it, and its answer is lost. Give it
+    /// back in `proxy_on_done`, or put the end off until it is answered.
+    LeakedCallout {
+        /// The token of the call-out.
+        token: u32,
+    },
     /// A gRPC target is meant as a cluster name, but parses as a `GrpcService` without a target: Envoy aborts.
     AmbiguousGrpcTarget {
         /// The target.
@@ -73,9 +85,18 @@ impl fmt::Display for Rule {
                 "gRPC stream {token} was closed by its peer and not cancelled in the close callback: \
                  Envoy keeps a pointer to freed memory"
             ),
-            Self::GrpcStreamDuringStart => {
-                f.write_str("a gRPC stream was opened while starting or configuring: open it on a tick")
+            Self::CalloutDuringStart => {
+                f.write_str("a call-out was made while starting or configuring: make it on a tick")
             }
+            Self::GrpcCallWithoutTime { token } => write!(
+                f,
+                "gRPC call {token} has a timeout of zero: Envoy waits for ever, and tells the peer that there \
+                 is no time left"
+            ),
+            Self::LeakedCallout { token } => write!(
+                f,
+                "call-out {token} was still open when its root context went away: its answer is lost"
+            ),
             Self::AmbiguousGrpcTarget { target } => write!(
                 f,
                 "the cluster name {target:?} parses as a GrpcService without a target: Envoy aborts; \

@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use wasmtime::{
-    AsContextMut as _, FuncType, InstancePre, Store, StoreLimitsBuilder, Trap, Val, WasmBacktrace,
-};
+use wasmtime::{AsContextMut as _, FuncType, InstancePre, Store, Trap, Val, WasmBacktrace};
 
 use crate::callback::{self, Callback, Outcome};
-use crate::error::{Failure, StartError};
+use crate::error::{Cause, Failure, StartError, Stop};
+use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::state::{Cx, Frame, VmState};
 use crate::thread::Thread;
@@ -29,7 +28,7 @@ impl Vm {
         world: Rc<RefCell<World>>,
         plugin: Rc<Plugin>,
     ) -> Result<Self, StartError> {
-        let limits = StoreLimitsBuilder::new().memory_size(plugin.memory_limit).instances(1).build();
+        let limits = Limits::new(plugin.memory_limit);
         let fuel = plugin.fuel_per_callback;
         let mut store = Store::new(template.module().engine(), VmState::new(thread, world, plugin, limits));
         store.limiter(|state| &mut state.limits);
@@ -84,6 +83,8 @@ pub(crate) fn call(cx: &mut Cx<'_>, callback: &'static Callback, context: u32, a
         state.trace(What::Callback { name: callback.name, arguments: arguments.to_vec() });
     }
     if is_outermost {
+        state.host_calls = 0;
+        state.limits.refused = false;
         let fuel = state.plugin.fuel_per_callback;
         // Fails only in an engine without fuel.
         let _ = cx.set_fuel(fuel);
@@ -129,26 +130,38 @@ pub(crate) fn call(cx: &mut Cx<'_>, callback: &'static Callback, context: u32, a
 }
 
 fn failure(state: &VmState, error: &wasmtime::Error) -> Failure {
-    let out_of_fuel = error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel);
     let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
     let name = |frame: &wasmtime::FrameInfo| {
         frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), str::to_owned)
     };
-    let cause = if out_of_fuel {
-        format!("it used more than {} units of fuel", state.plugin.fuel_per_callback)
-    } else {
-        error.root_cause().to_string()
-    };
     let frame = state.frames.last();
-    let words =
-        frame.map(|frame| frame.last_words.join(" ")).filter(|words| !words.is_empty() && !out_of_fuel);
-    Failure {
-        vm: state.thread,
-        callback: frame.map_or("", |frame| frame.callback),
-        message: words.unwrap_or(cause),
-        backtrace: frames.iter().map(name).collect(),
-        out_of_fuel,
-    }
+    let words = frame.map(|frame| frame.last_words.join(" ")).filter(|words| !words.is_empty());
+    let words = words.unwrap_or_else(|| error.root_cause().to_string());
+    let cause = match (error.downcast_ref::<Trap>(), error.downcast_ref::<Stop>()) {
+        (Some(Trap::OutOfFuel), _) => Cause::Fuel,
+        (_, Some(Stop::HostCalls)) => Cause::HostCalls,
+        (_, Some(Stop::Fault)) => Cause::Fault,
+        _ if state.limits.refused => Cause::Memory,
+        _ => Cause::Trap,
+    };
+    let plugin = &state.plugin;
+    let message = match cause {
+        Cause::Fuel => format!("it used more than {} units of fuel", plugin.fuel_per_callback),
+        Cause::HostCalls => format!("it made more than {} host calls", plugin.host_calls_per_callback),
+        Cause::Fault => Stop::Fault.to_string(),
+        Cause::Memory => format!("{words} (its memory may not grow beyond {} bytes)", plugin.memory_limit),
+        Cause::Trap => words,
+    };
+    let callback = frame.map_or("", |frame| frame.callback);
+    Failure { vm: state.thread, callback, message, backtrace: frames.iter().map(name).collect(), cause }
+}
+
+/// Ends a VM as a trap within this export would.
+pub(crate) fn kill(state: &mut VmState, callback: &'static str, cause: Cause, message: &str) {
+    let message = message.to_owned();
+    state.trace(What::Trapped { name: callback, message: message.clone() });
+    let failure = Failure { vm: state.thread, callback, message, backtrace: Vec::new(), cause };
+    state.failure.get_or_insert(failure);
 }
 
 fn check(callback: &Callback, found: &FuncType) -> Result<(), StartError> {

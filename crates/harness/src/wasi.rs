@@ -82,6 +82,9 @@ const MAX_RANDOM: u32 = 64 * 1024;
 
 macro_rules! functions {
     ($($name:literal = $function:expr, ($($argument:ident: $type:ty),*);)*) => {
+        /// The names of the functions that answer with an error number.
+        pub(crate) const NAMES: &[&str] = &[$($name),*];
+
         /// Links the functions under both names.
         pub(crate) fn link(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
             for namespace in NAMESPACES {
@@ -90,14 +93,16 @@ macro_rules! functions {
                     $name,
                     |mut caller: Caller<'_, VmState>, $($argument: $type),*| -> wasmtime::Result<u32> {
                         let mut cx = caller.as_context_mut();
-                        abi::enter(&mut cx, $name)?;
+                        if let Some(code) = abi::enter(&mut cx, $name)? {
+                            return Ok(code);
+                        }
                         let function: fn(&mut Cx<'_>, $($type),*) -> Result<(), Errno> = $function;
                         Ok(function(&mut cx, $($argument),*).err().map_or(0, |errno| errno.0))
                     },
                 )?;)*
                 // Envoy notes the call and returns. What follows in the module is `unreachable`.
                 linker.func_wrap(namespace, "proc_exit", |mut caller: Caller<'_, VmState>, _code: u32| {
-                    abi::enter(&mut caller.as_context_mut(), "proc_exit")
+                    abi::enter(&mut caller.as_context_mut(), "proc_exit").map(drop)
                 })?;
             }
             linker.func_wrap("env", "pthread_equal", |left: u32, right: u32| u32::from(left == right))?;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::callout::{GrpcCall, GrpcStream, HttpCall};
 use crate::cost::Cost;
 use crate::envoy::Inner;
 use crate::error::Failure;
-use crate::grpc_stream::GrpcStream;
 use crate::request::RequestBuilder;
 use crate::state::VmState;
 use crate::thread::Thread;
@@ -41,6 +41,18 @@ impl Worker {
             0 => Thread::Main,
             slot => Thread::Worker(slot - 1),
         }
+    }
+
+    /// The HTTP calls that its VM has made, those that are over included.
+    #[must_use]
+    pub fn http_calls(&self) -> Vec<HttpCall> {
+        self.inner.vm(self.slot).map(|vm| HttpCall::of(&vm).collect()).unwrap_or_default()
+    }
+
+    /// The unary gRPC calls that its VM has made, those that are over included.
+    #[must_use]
+    pub fn grpc_calls(&self) -> Vec<GrpcCall> {
+        self.inner.vm(self.slot).map(|vm| GrpcCall::of(&vm).collect()).unwrap_or_default()
     }
 
     /// The gRPC streams that its VM has opened, the closed ones included.

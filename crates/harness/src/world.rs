@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cluster::Cluster;
+use crate::callout::Cluster;
+use crate::fault::Faults;
 use crate::log::{Level, Log};
 use crate::metrics::Metrics;
 use crate::property::Property;
@@ -31,9 +32,12 @@ pub(crate) struct World {
     pub(crate) log_level: Level,
     pub(crate) logs: Vec<Log>,
     pub(crate) trace: Trace,
+    pub(crate) faults: Faults,
     pub(crate) violations: Vec<Violation>,
     /// Whether somebody has looked at the violations, so that nobody need be told of them.
     pub(crate) violations_seen: bool,
+    /// How many steps of peers were planned, to tell those apart that fall due at the same time.
+    pub(crate) planned: u64,
     /// The state of the generator behind `random_get`: the same on every run.
     pub(crate) random: u64,
 }
@@ -50,8 +54,10 @@ impl Default for World {
             log_level: Level::Info,
             logs: Vec::new(),
             trace: Trace::default(),
+            faults: Faults::default(),
             violations: Vec::new(),
             violations_seen: false,
+            planned: 0,
             random: 0,
         }
     }
@@ -60,6 +66,12 @@ impl Default for World {
 impl World {
     pub(crate) fn unix_time(&self) -> Duration {
         self.started_at + self.elapsed
+    }
+
+    /// The place of a planned step among those that fall due at the same time.
+    pub(crate) fn next_order(&mut self) -> u64 {
+        self.planned += 1;
+        self.planned
     }
 
     /// SplitMix64: small, and every seed is a good one.

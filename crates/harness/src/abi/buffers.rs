@@ -70,10 +70,14 @@ fn contents(state: &mut VmState, buffer: u32) -> Result<Vec<u8>, Status> {
             body(state, buffer).map(|path| path.visible_body().clone()).unwrap_or_default()
         }
         DOWNSTREAM_DATA | UPSTREAM_DATA | CALL_DATA => Vec::new(),
-        GRPC_MESSAGE => state.grpc.message.clone().unwrap_or_default(),
+        GRPC_MESSAGE => state.callouts.readable.message.clone().unwrap_or_default(),
         VM_CONFIGURATION => state.plugin.vm_config.clone(),
         PLUGIN_CONFIGURATION if state.root.configuring => state.plugin.plugin_config.clone(),
-        HTTP_CALL_RESPONSE_BODY | PLUGIN_CONFIGURATION => return Err(Status::NotFound),
+        HTTP_CALL_RESPONSE_BODY => {
+            let response = state.callouts.readable.response.as_ref();
+            response.map(|response| response.body.clone()).ok_or(Status::NotFound)?
+        }
+        PLUGIN_CONFIGURATION => return Err(Status::NotFound),
         _ => return Err(Status::BadArgument),
     })
 }

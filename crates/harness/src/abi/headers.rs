@@ -14,7 +14,9 @@ const RESPONSE_HEADERS: u32 = 2;
 const RESPONSE_TRAILERS: u32 = 3;
 const GRPC_INITIAL_METADATA: u32 = 4;
 const GRPC_TRAILING_METADATA: u32 = 5;
-const MAX: u32 = 7;
+const CALL_RESPONSE_HEADERS: u32 = 6;
+const CALL_RESPONSE_TRAILERS: u32 = 7;
+const MAX: u32 = CALL_RESPONSE_TRAILERS;
 
 /// The first value of a name, whatever follows it.
 pub(super) fn get(
@@ -110,10 +112,15 @@ fn value(cx: &mut Cx<'_>, value: u32, value_size: u32) -> Result<Vec<u8>, Status
 
 /// The map, if the phase lets the filter read it. Logging may read what is closed otherwise.
 fn readable(state: &mut VmState, map: u32) -> Option<&mut HeaderMap> {
-    match map {
-        GRPC_INITIAL_METADATA => return state.grpc.initial_metadata.as_mut(),
-        GRPC_TRAILING_METADATA => return state.grpc.trailing_metadata.as_mut(),
-        _ => {}
+    if map >= GRPC_INITIAL_METADATA {
+        let answer = &mut state.callouts.readable;
+        return match map {
+            GRPC_INITIAL_METADATA => answer.initial_metadata.as_mut(),
+            GRPC_TRAILING_METADATA => answer.trailing_metadata.as_mut(),
+            CALL_RESPONSE_HEADERS => answer.response.as_mut().map(|response| &mut response.headers),
+            CALL_RESPONSE_TRAILERS => answer.response.as_mut()?.trailers.as_mut(),
+            _ => None,
+        };
     }
     let stream = state.stream()?;
     let logging = stream.logging;
@@ -132,8 +139,8 @@ fn writable(state: &mut VmState, map: u32) -> Result<&mut HeaderMap, Status> {
     if state.stream().is_some_and(|stream| stream.logging) {
         return Err(Status::BadArgument);
     }
-    let is_metadata = [GRPC_INITIAL_METADATA, GRPC_TRAILING_METADATA].contains(&map);
-    readable(state, map).filter(|_| !is_metadata).ok_or(Status::BadArgument)
+    let is_answer = map >= GRPC_INITIAL_METADATA;
+    readable(state, map).filter(|_| !is_answer).ok_or(Status::BadArgument)
 }
 
 const fn of(map: u32) -> Of {
@@ -152,8 +159,8 @@ fn name(map: u32) -> &'static str {
         RESPONSE_TRAILERS => "response trailers",
         GRPC_INITIAL_METADATA => "gRPC initial metadata",
         GRPC_TRAILING_METADATA => "gRPC trailing metadata",
-        6 => "call response headers",
-        MAX => "call response trailers",
+        CALL_RESPONSE_HEADERS => "call response headers",
+        CALL_RESPONSE_TRAILERS => "call response trailers",
         _ => "unknown map",
     }
 }

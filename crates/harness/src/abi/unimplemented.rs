@@ -21,8 +21,6 @@ not_yet! {
     resolve_shared_queue(vm_id, vm_id_size, name, name_size, token_at);
     dequeue_shared_queue(token, data_at, size_at);
     enqueue_shared_queue(token, data, data_size);
-    http_call(cluster, cluster_size, pairs, pairs_size, body, body_size, trailers, trailers_size, timeout, token_at);
-    grpc_call(target, target_size, service, service_size, method, method_size, pairs, pairs_size, message, message_size, timeout, token_at);
 }
 
 /// Envoy's answer for a function that nobody has registered.

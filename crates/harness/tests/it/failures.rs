@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy_wasm_harness::{FailurePolicy, HeaderMap, StartError, State, Thread};
+use proxy_wasm_harness::{Cause, FailurePolicy, HeaderMap, StartError, State, Thread};
 
 use crate::probe::{said, script};
 
@@ -87,11 +87,11 @@ fn an_endless_loop_is_an_error_and_not_a_hang() {
     let envoy = script("request_headers: loop").fuel_per_callback(1_000_000).start().unwrap();
     assert_eq!(envoy.worker(0).get("/").send().reply().unwrap().status, 503);
     let failure = envoy.worker(0).failure().unwrap();
-    assert!(failure.out_of_fuel);
+    assert_eq!(failure.cause, Cause::Fuel);
     assert_eq!(failure.message, "it used more than 1000000 units of fuel");
 
     let error = script("configure: loop").fuel_per_callback(1_000_000).start().unwrap_err();
-    assert!(matches!(&error, StartError::Trap(failure) if failure.out_of_fuel), "{error}");
+    assert!(matches!(&error, StartError::Trap(failure) if failure.cause == Cause::Fuel), "{error}");
 }
 
 #[test]

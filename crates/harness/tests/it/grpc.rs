@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proxy_wasm_harness::{Cluster, Envoy, GrpcStream, HeaderMap, Rule};
 
-use crate::probe::{said, script};
+use crate::probe::{rules, said, script};
 
 fn ticked(lines: &str) -> Envoy {
     let lines = format!("configure: tick_period 100\ntick: tick_period 0\n{lines}");
@@ -17,11 +17,6 @@ fn ticked(lines: &str) -> Envoy {
 /// The first worker's stream.
 fn stream(envoy: &Envoy) -> GrpcStream {
     envoy.worker(0).grpc_streams().remove(0)
-}
-
-fn rules(envoy: &Envoy) -> Vec<Rule> {
-    let violations = envoy.violations().into_iter().filter(|v| v.vm == envoy.worker(0).thread());
-    violations.map(|violation| violation.rule).collect()
 }
 
 #[test]
@@ -53,7 +48,7 @@ fn a_stream_lives_from_its_opening_to_its_close() {
         "grpc_message: body grpc 0 100 = 0 \"news\"",
         "grpc_message: body grpc 0 100 = 0 \"\"",
         "grpc_trailing: get grpc_trailing grpc-status = 0 \"14\"",
-        "grpc_close: status = 0 \"going away\"",
+        "grpc_close: status = 0 \"going away{via_upstream}\"",
         "grpc_close: cancel 6 = 0",
     ];
     assert_eq!(said(&envoy)[2..], says);
@@ -111,7 +106,7 @@ fn a_name_that_parses_as_a_message_is_an_abort() {
 #[test]
 fn opening_while_configuring_is_reported() {
     let envoy = script("configure: open up").cluster("up", Cluster::healthy()).start().unwrap();
-    assert_eq!(rules(&envoy), [Rule::GrpcStreamDuringStart]);
+    assert_eq!(rules(&envoy), [Rule::CalloutDuringStart]);
     let vms = envoy.violations().len();
     assert_eq!(vms, 3, "the canary, the main thread and the worker");
 }
@@ -163,4 +158,63 @@ fn a_stream_that_its_peer_has_closed_must_be_given_back_and_not_be_used() {
     envoy.worker(0).get("/").send();
     let expected = [Rule::KeptClosedGrpcStream { token: 6 }, Rule::UsedClosedGrpcStream { token: 6 }];
     assert_eq!(rules(&envoy), expected);
+}
+
+/// What the filter hears once its stream ends so: the number of its trailers, and its close.
+fn heard(lines: &str, end: impl Fn(&GrpcStream)) -> [String; 3] {
+    let lines = format!(
+        "{lines}\ngrpc_initial: log 2 $arguments\ngrpc_trailing: log 2 $arguments
+        grpc_close: log 2 $arguments\ngrpc_close: status\ngrpc_close: cancel $token"
+    );
+    let envoy = ticked(&lines);
+    end(&stream(&envoy));
+    envoy.assert_clean();
+    let said: Vec<_> = said(&envoy).into_iter().filter(|line| line.starts_with("1,") || line.contains("status")).collect();
+    assert_eq!(said.len(), 4, "{said:?}");
+    let status = said[3].trim_start_matches("grpc_close: status = 0 ").trim_matches('"').to_owned();
+    [said[0].clone() + " " + &said[1], said[2].clone(), status]
+}
+
+#[test]
+fn how_streams_end() {
+    const BROKEN: &str = "upstream_reset_after_response_started{remote_reset}";
+    const BEFORE: &str = "upstream connect error or disconnect/reset before headers. reset reason:";
+    let ends = |end: &dyn Fn(&GrpcStream), metadata: &str, status: u32, message: &str| {
+        assert_eq!(heard("tick: open up", end), [metadata.to_owned(), format!("1,6,{status}"), message.to_owned()]);
+    };
+    // The numbers of initial and trailing metadata stand behind the token.
+    ends(&|stream| stream.close(7, "no%20way"), "1,6,0 1,6,4", 7, "no%20way{via_upstream}");
+    ends(&|stream| stream.respond_http(200, [("grpc-status", "0")], ""), "1,6,0 1,6,2", 0, "via_upstream");
+    ends(&|stream| stream.respond_http(503, HeaderMap::new(), "busy"), "1,6,0 1,6,0", 14, "via_upstream");
+    let refusal = [("grpc-status", "7"), ("grpc-message", "x")];
+    ends(&|stream| stream.respond_http(503, refusal, ""), "1,6,0 1,6,3", 7, "x{via_upstream}");
+    ends(&|stream| stream.respond_http(200, HeaderMap::new(), "busy"), "1,6,1 1,6,0", 13, "via_upstream");
+    ends(&GrpcStream::send_compressed, "1,6,2 1,6,0", 13, "via_upstream");
+    ends(&GrpcStream::end_without_trailers, "1,6,2 1,6,0", 2, "via_upstream");
+    let reset = format!("{BEFORE} remote reset{{upstream_reset_before_response_started{{remote_reset}}}}");
+    ends(&GrpcStream::reset, "1,6,0 1,6,4", 14, &reset);
+    let refused = format!(
+        "{BEFORE} remote connection failure{{upstream_reset_before_response_started\
+         {{remote_connection_failure|delayed_connect_error:_Connection_refused}}}}"
+    );
+    ends(&GrpcStream::refuse, "1,6,0 1,6,4", 14, &refused);
+    let begun = |end: fn(&GrpcStream)| {
+        move |stream: &GrpcStream| {
+            stream.initial_metadata([(":status", "200")]);
+            end(stream);
+        }
+    };
+    ends(&begun(GrpcStream::reset), "1,6,1 1,6,0", 13, BROKEN);
+    let disconnected = "upstream_reset_after_response_started{connection_termination}";
+    ends(&begun(GrpcStream::refuse), "1,6,1 1,6,0", 13, disconnected);
+    ends(&begun(|stream| stream.close(0, "")), "1,6,1 1,6,1", 0, "via_upstream");
+}
+
+#[test]
+fn a_message_may_be_too_large_for_the_service() {
+    let [metadata, status, message] = heard("tick: open_service up 20", |stream| stream.send([b'x'; 21]));
+    assert_eq!([metadata, status, message], ["1,6,2 1,6,0", "1,6,8", "via_upstream"]);
+    let envoy = ticked("tick: open_service up 20\ngrpc_message: log 2 $arguments");
+    stream(&envoy).send([b'x'; 20]);
+    assert!(said(&envoy).contains(&"1,6,20".to_owned()));
 }

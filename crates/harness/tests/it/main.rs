@@ -7,10 +7,14 @@
 mod bodies;
 mod contexts;
 mod failures;
+mod faults;
 mod grpc;
+mod grpc_calls;
 mod headers;
 mod hello;
 mod hosting;
+mod http_calls;
+mod limits;
 mod modules;
 mod probe;
 mod properties;

@@ -1,6 +1,6 @@
 //! The filter that makes the host calls which its configuration lists.
 
-use proxy_wasm_harness::{Builder, Envoy, Exchange, Module, Thread, artifact};
+use proxy_wasm_harness::{Builder, Envoy, Exchange, Module, Rule, Thread, artifact};
 
 /// An Envoy whose filter carries out these lines.
 pub(crate) fn script(lines: &str) -> Builder {
@@ -13,6 +13,12 @@ pub(crate) fn script(lines: &str) -> Builder {
 pub(crate) fn said(envoy: &Envoy) -> Vec<String> {
     let logs = envoy.logs().into_iter().filter(|log| log.vm == Thread::Worker(0));
     logs.map(|log| log.message).collect()
+}
+
+/// What the filter did wrong on the first worker.
+pub(crate) fn rules(envoy: &Envoy) -> Vec<Rule> {
+    let violations = envoy.violations().into_iter().filter(|violation| violation.vm == Thread::Worker(0));
+    violations.map(|violation| violation.rule).collect()
 }
 
 /// Sends a `GET` through a filter that carries out these lines, and checks what it says.

@@ -91,12 +91,11 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
             "get_gauge" => number(|at| proxy_get_metric(metric(1), at)),
             "get_histogram" => number(|at| proxy_get_metric(metric(2), at)),
             "get_metric_id" => number(|at| proxy_get_metric(num(0), at)),
-            "open" => open(p(0), n(0)),
-            "open_service" => {
-                let inner = [&[0x0a, n(0) as u8], text(0).as_bytes()].concat();
-                let service = [&[0x0a, inner.len() as u8], inner.as_slice()].concat();
-                open(service.as_ptr(), service.len())
-            }
+            "http_call" => http_call(text(0), num(1), text(2), arguments.get(3..).unwrap_or_default()),
+            "unary" => unary(text(0).as_bytes(), num(1), text(2)),
+            "unary_service" => unary(&service(text(0), 0), num(1), text(2)),
+            "open" => open(text(0).as_bytes()),
+            "open_service" => open(&service(text(0), num(1) as u8)),
             "send" => Answer::done(proxy_grpc_send(num(0), p(1), n(1), num(2))),
             "half_close" => Answer::done(proxy_grpc_close(num(0))),
             "cancel" => Answer::done(proxy_grpc_cancel(num(0))),
@@ -115,26 +114,81 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
     }
 }
 
-fn open(target: *const u8, size: usize) -> Answer {
+/// The words are headers, and behind `--` trailers; without any, it is a `GET` of `/`.
+fn http_call(cluster: &str, timeout: u32, body: &str, words: &[String]) -> Answer {
+    let mut parts = words.split(|word| word == "--");
+    let get = [":method=GET", ":path=/", ":authority=peer"].map(str::to_owned);
+    let headers = parts.next().filter(|words| !words.is_empty()).unwrap_or(&get);
+    let (headers, trailers) = (pairs(headers), pairs(parts.next().unwrap_or_default()));
+    token(|at| unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout,
+            at,
+        )
+    })
+}
+
+fn unary(target: &[u8], timeout: u32, message: &str) -> Answer {
     let (service, method, pairs) = ("probe.Service", "Method", pairs(&["X-Key=value".to_owned()]));
-    let mut token = 0;
-    let status = unsafe {
-        proxy_grpc_stream(
-            target,
-            size,
+    token(|at| unsafe {
+        proxy_grpc_call(
+            target.as_ptr(),
+            target.len(),
             service.as_ptr(),
             service.len(),
             method.as_ptr(),
             method.len(),
             pairs.as_ptr(),
             pairs.len(),
-            &raw mut token,
+            message.as_ptr(),
+            message.len(),
+            timeout,
+            at,
         )
-    };
-    if status == 0 {
-        PROBE.with_borrow_mut(|probe| probe.token = token);
+    })
+}
+
+fn open(target: &[u8]) -> Answer {
+    let (service, method, pairs) = ("probe.Service", "Method", pairs(&["X-Key=value".to_owned()]));
+    token(|at| unsafe {
+        proxy_grpc_stream(
+            target.as_ptr(),
+            target.len(),
+            service.as_ptr(),
+            service.len(),
+            method.as_ptr(),
+            method.len(),
+            pairs.as_ptr(),
+            pairs.len(),
+            at,
+        )
+    })
+}
+
+/// Makes a call-out, whose token is `$token` from here on.
+fn token(call: impl FnOnce(*mut u32) -> u32) -> Answer {
+    let answer = number(call);
+    if let (0, Some(Data::Number(token))) = (answer.status, &answer.data) {
+        PROBE.with_borrow_mut(|probe| probe.token = *token as u32);
     }
-    Answer { status, data: Some(Data::Number(token.into())) }
+    answer
+}
+
+/// A `GrpcService` of this cluster, that takes messages up to a size; zero for all of them.
+fn service(cluster: &str, max_message: u8) -> Vec<u8> {
+    let mut inner = [&[0x0a, cluster.len() as u8], cluster.as_bytes()].concat();
+    if max_message > 0 {
+        inner.extend([0x22, 2, 0x08, max_message]);
+    }
+    [&[0x0a, inner.len() as u8], inner.as_slice()].concat()
 }
 
 /// Encodes `name=value` words.

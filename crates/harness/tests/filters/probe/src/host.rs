@@ -70,6 +70,11 @@ imports! {
     proxy_increment_metric(id: u32, offset: i64);
     proxy_record_metric(id: u32, value: u64);
     proxy_get_metric(id: u32, value: *mut u64);
+    proxy_http_call(cluster: *const u8, cluster_size: usize, pairs: *const u8, pairs_size: usize, body: *const u8,
+        body_size: usize, trailers: *const u8, trailers_size: usize, timeout: u32, token: *mut u32);
+    proxy_grpc_call(target: *const u8, target_size: usize, service: *const u8, service_size: usize,
+        method: *const u8, method_size: usize, pairs: *const u8, pairs_size: usize, message: *const u8,
+        message_size: usize, timeout: u32, token: *mut u32);
     proxy_grpc_stream(target: *const u8, target_size: usize, service: *const u8, service_size: usize,
         method: *const u8, method_size: usize, pairs: *const u8, pairs_size: usize, token: *mut u32);
     proxy_grpc_send(token: u32, message: *const u8, size: usize, end: u32);

@@ -3,7 +3,8 @@
 //! The configuration is a list of lines `CALLBACK: COMMAND ARGUMENT…`. In each callback the lines for it are
 //! carried out in order; each logs itself and its result, as in `request_headers: get request accept = 0 "a"`.
 //! Callbacks return what the last `return` says, else "continue". Arguments know `$stream`, the context of the
-//! last HTTP stream, and `$token`, the last token that the host gave; `~` is an empty argument.
+//! last HTTP stream, `$token`, the last token that the host gave, and `$arguments`, what the running callback
+//! was called with; `~` is an empty argument.
 
 mod commands;
 mod host;
@@ -19,11 +20,12 @@ struct Probe {
     script: String,
     stream: u32,
     token: u32,
+    arguments: Vec<u32>,
 }
 
 impl Probe {
     const fn new() -> Self {
-        Self { script: String::new(), stream: 0, token: 0 }
+        Self { script: String::new(), stream: 0, token: 0, arguments: Vec::new() }
     }
 }
 
@@ -53,6 +55,10 @@ fn argument(word: &str) -> String {
         "$stream" => probe.stream.to_string(),
         "$token" => probe.token.to_string(),
         "~" => String::new(),
+        "$arguments" => {
+            let arguments: Vec<_> = probe.arguments.iter().map(u32::to_string).collect();
+            arguments.join(",")
+        }
         word => word.to_owned(),
     })
 }
@@ -61,16 +67,14 @@ macro_rules! callbacks {
     ($($export:ident($($argument:ident),*) $name:literal;)*) => {
         $(#[unsafe(no_mangle)]
         pub extern "C" fn $export($($argument: u32),*) {
-            let arguments: &[u32] = &[$($argument),*];
-            let _ = arguments;
+            PROBE.with_borrow_mut(|probe| probe.arguments = vec![$($argument),*]);
             run($name, 0);
         })*
     };
     (answering $($export:ident($($argument:ident),*) $name:literal $default:literal;)*) => {
         $(#[unsafe(no_mangle)]
         pub extern "C" fn $export($($argument: u32),*) -> u32 {
-            let arguments: &[u32] = &[$($argument),*];
-            let _ = arguments;
+            PROBE.with_borrow_mut(|probe| probe.arguments = vec![$($argument),*]);
             run($name, $default)
         })*
     };

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::grpc::{self, Stream};
 use crate::header_map::HeaderMap;
 use crate::thread::Thread;
 use crate::vm::Vm;
 
-/// gRPC's `INTERNAL`: what a reset looks like.
-const INTERNAL: u32 = 13;
+use super::step::{self, Step};
+use super::stream::Stream;
 
 /// A gRPC stream that a filter has opened, or has failed to open.
 #[derive(Clone)]
@@ -20,7 +19,7 @@ pub struct GrpcStream {
 
 impl GrpcStream {
     pub(crate) fn of(vm: &Rc<Vm>) -> impl Iterator<Item = Self> + use<> {
-        let tokens: Vec<u32> = vm.read(|state| state.grpc.by_token.keys().copied().collect());
+        let tokens: Vec<u32> = vm.read(|state| state.callouts.streams.by_token.keys().copied().collect());
         let vm = vm.clone();
         tokens.into_iter().map(move |token| Self { vm: vm.clone(), token })
     }
@@ -83,61 +82,58 @@ impl GrpcStream {
     #[must_use]
     pub fn take_sent(&self) -> Vec<Vec<u8>> {
         self.vm.write(|state| {
-            state
-                .grpc
-                .by_token
-                .get_mut(&self.token)
-                .map(|stream| std::mem::take(&mut stream.sent))
-                .unwrap_or_default()
+            let stream = state.callouts.streams.by_token.get_mut(&self.token);
+            stream.map(|stream| std::mem::take(&mut stream.sent)).unwrap_or_default()
         })
     }
 
     /// The peer sends its initial metadata.
     pub fn initial_metadata(&self, metadata: impl Into<HeaderMap>) {
-        if self.is_open() {
-            self.vm.with(|cx| grpc::initial_metadata(cx, self.token, metadata.into()));
-        }
+        self.perform(Step::InitialMetadata(metadata.into()));
     }
 
     /// The peer sends a message; and initial metadata before, if it has not yet.
     pub fn send(&self, message: impl AsRef<[u8]>) {
-        self.greet(HeaderMap::from([(":status", "200"), ("content-type", "application/grpc")]));
-        if self.is_open() {
-            self.vm.with(|cx| grpc::message(cx, self.token, message.as_ref().to_vec()));
-        }
+        self.perform(Step::Message(message.as_ref().to_vec()));
+    }
+
+    /// The peer sends a compressed message. Envoy does not take it, and ends the stream.
+    pub fn send_compressed(&self) {
+        self.perform(Step::Compressed);
     }
 
     /// The peer ends the stream with a gRPC status; with nothing but trailers, if it has not sent anything yet.
     pub fn close(&self, status: u32, message: &str) {
-        let trailers =
-            HeaderMap::from([("grpc-status", status.to_string().as_str()), ("grpc-message", message)]);
-        self.end(trailers, status, message);
+        self.perform(Step::Close(status, message.to_owned()));
     }
 
-    /// The connection breaks, or the peer resets the stream.
+    /// The peer ends the stream without a gRPC status.
+    pub fn end_without_trailers(&self) {
+        self.perform(Step::EndWithoutTrailers);
+    }
+
+    /// The peer resets the stream. If it has not sent anything yet, Envoy says that it is unavailable.
     pub fn reset(&self) {
-        self.end(HeaderMap::new(), INTERNAL, "");
+        self.perform(Step::Reset);
     }
 
-    fn end(&self, trailers: HeaderMap, status: u32, message: &str) {
-        self.greet(HeaderMap::new());
-        if self.is_open() {
-            self.vm.with(|cx| grpc::trailing_metadata(cx, self.token, trailers));
-        }
-        if self.is_open() {
-            self.vm.with(|cx| grpc::closed(cx, self.token, status, message));
-        }
+    /// Nobody takes the connection; or it breaks, if something has been sent over it.
+    pub fn refuse(&self) {
+        self.perform(Step::Refuse);
     }
 
-    fn greet(&self, metadata: HeaderMap) {
-        if !self.read(|stream| stream.has_initial_metadata) {
-            self.initial_metadata(metadata);
-        }
+    /// The peer answers with an HTTP response that is no gRPC, such as a 503 of a proxy on the way.
+    pub fn respond_http(&self, status: u32, headers: impl Into<HeaderMap>, body: impl AsRef<[u8]>) {
+        self.perform(Step::response(status, &headers.into(), body.as_ref(), None));
+    }
+
+    fn perform(&self, step: Step) {
+        self.vm.with(|cx| step::perform(cx, self.token, step));
     }
 
     fn read<R>(&self, look: impl FnOnce(&Stream) -> R) -> R {
         let nothing = Stream::default();
-        self.vm.read(|state| look(state.grpc.by_token.get(&self.token).unwrap_or(&nothing)))
+        self.vm.read(|state| look(state.callouts.streams.by_token.get(&self.token).unwrap_or(&nothing)))
     }
 }
 

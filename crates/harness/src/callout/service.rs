@@ -8,35 +8,46 @@ use crate::header_map::HeaderMap;
 /// Messages deeper than this do not parse.
 const MAX_DEPTH: u32 = 100;
 
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Target {
-    /// It parses as a `GrpcService`, perhaps one without a target.
-    Service {
-        cluster: Option<String>,
-        metadata: HeaderMap,
-    },
-    Name(String),
-}
-
-pub(crate) fn parse(bytes: &[u8]) -> Target {
-    match service(bytes) {
-        Some((cluster, metadata)) => Target::Service { cluster, metadata },
-        None => Target::Name(String::from_utf8_lossy(bytes).into_owned()),
-    }
+/// What matters of a `GrpcService`.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Service {
+    /// None for a service without a target.
+    pub(super) cluster: Option<String>,
+    /// The `max_receive_message_length`, in bytes.
+    pub(super) max_message: Option<usize>,
+    pub(super) metadata: HeaderMap,
 }
 
 /// `GrpcService { EnvoyGrpc envoy_grpc = 1; repeated HeaderValue initial_metadata = 5; }`
-fn service(bytes: &[u8]) -> Option<(Option<String>, HeaderMap)> {
-    let (mut cluster, mut metadata) = (None, HeaderMap::new());
+pub(super) fn parse(bytes: &[u8]) -> Option<Service> {
+    let mut service = Service::default();
     for (number, value) in fields(bytes)? {
         match (number, value) {
-            (1, Field::Bytes(bytes)) => cluster = Some(string(bytes, 1)?),
-            (5, Field::Bytes(bytes)) => metadata.add(string(bytes, 1)?, string(bytes, 2)?),
+            (1, Field::Bytes(bytes)) => {
+                service.cluster = Some(string(bytes, 1)?);
+                service.max_message = max_message(bytes)?;
+            }
+            (5, Field::Bytes(bytes)) => service.metadata.add(string(bytes, 1)?, string(bytes, 2)?),
             (2..=4 | 6, Field::Bytes(bytes)) => drop(fields(bytes)?),
             _ => {}
         }
     }
-    Some((cluster, metadata))
+    Some(service)
+}
+
+/// `EnvoyGrpc { UInt32Value max_receive_message_length = 4; }`, where zero is no limit.
+fn max_message(bytes: &[u8]) -> Option<Option<usize>> {
+    let mut max = 0;
+    for (number, value) in fields(bytes)? {
+        let (4, Field::Bytes(bytes)) = (number, value) else { continue };
+        for (number, value) in fields(bytes)? {
+            if let (1, Field::Number(value)) = (number, value) {
+                // A parser takes the lower half.
+                max = value & u64::from(u32::MAX);
+            }
+        }
+    }
+    Some(usize::try_from(max).ok().filter(|max| *max > 0))
 }
 
 /// A string field of a message; proto3 wants UTF-8.
@@ -54,6 +65,7 @@ fn string(bytes: &[u8], wanted: u64) -> Option<String> {
 #[derive(Debug)]
 enum Field<'a> {
     Bytes(&'a [u8]),
+    Number(u64),
     Other,
 }
 
@@ -72,7 +84,7 @@ fn field<'a>(bytes: &mut &'a [u8], depth: u32) -> Option<(u64, Field<'a>)> {
         return None;
     }
     let value = match tag & 7 {
-        0 => varint(bytes).map(|_| Field::Other)?,
+        0 => Field::Number(varint(bytes)?),
         1 => take(bytes, 8).map(|_| Field::Other)?,
         2 => {
             let size = usize::try_from(varint(bytes)?).ok()?;
@@ -125,21 +137,28 @@ mod tests {
     fn a_service_names_its_cluster_and_metadata() {
         let bytes = b"\x0a\x06\x0a\x04edge\x2a\x06\x0a\x01K\x12\x01v";
         let metadata = HeaderMap::from([("k", "v")]);
-        assert_eq!(parse(bytes), Target::Service { cluster: Some("edge".to_owned()), metadata });
+        let cluster = Some("edge".to_owned());
+        assert_eq!(parse(bytes), Some(Service { cluster, metadata, max_message: None }));
+    }
+
+    #[test]
+    fn a_service_may_limit_its_messages() {
+        let max = |bytes: &[u8]| parse(bytes).and_then(|service| service.max_message);
+        assert_eq!(max(b"\x0a\x0b\x0a\x04edge\x22\x03\x08\x80\x02"), Some(256));
+        assert_eq!(max(b"\x0a\x0a\x0a\x04edge\x22\x02\x08\x00"), None);
     }
 
     #[test]
     fn names_that_are_not_messages_are_names() {
         for name in ["control_plane", "outbound|80||svc.ns.svc.cluster.local", "a", "portcullis"] {
-            assert_eq!(parse(name.as_bytes()), Target::Name(name.to_owned()));
+            assert_eq!(parse(name.as_bytes()), None, "{name}");
         }
     }
 
     #[test]
     fn some_names_parse_as_a_message_without_a_target() {
         for name in ["users", "envoy", "media", "email", "edge1", "ut-cp", "inventory", "idp-cache"] {
-            let without = Target::Service { cluster: None, metadata: HeaderMap::new() };
-            assert_eq!(parse(name.as_bytes()), without, "{name}");
+            assert_eq!(parse(name.as_bytes()), Some(Service::default()), "{name}");
         }
     }
 }

@@ -3,7 +3,7 @@
 /// A cluster as call-outs find it. A cluster that was never added is missing, which is something else.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cluster {
-    pub(crate) has_hosts: bool,
+    has_hosts: bool,
 }
 
 impl Cluster {
@@ -17,5 +17,9 @@ impl Cluster {
     #[must_use]
     pub const fn no_hosts() -> Self {
         Self { has_hosts: false }
+    }
+
+    pub(super) const fn has_hosts(&self) -> bool {
+        self.has_hosts
     }
 }

@@ -1,0 +1,105 @@
+//! HTTP calls between the root context and a peer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::callback;
+use crate::header_map::HeaderMap;
+use crate::state::Cx;
+use crate::status::Status;
+use crate::trace::What;
+
+use super::ending::LocalReply;
+use super::step::Step;
+use super::{Kind, Response, check_time, fail_later, schedule, size, tell, tell_status};
+
+/// Envoy reads no longer response: its `http.async_response_buffer_limit`.
+const MAX_BODY: usize = 32 << 20;
+
+/// The calls of one VM.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) by_token: BTreeMap<u32, Call>,
+}
+
+/// A call that was made, or that failed to be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Call {
+    pub(crate) cluster: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: HeaderMap,
+    /// None to wait for ever.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether the filter waits for the answer.
+    pub(crate) is_open: bool,
+}
+
+impl Calls {
+    pub(super) fn drop_open(&mut self) -> Vec<u32> {
+        let calls = self.by_token.iter_mut();
+        calls.filter_map(|(token, call)| std::mem::take(&mut call.is_open).then_some(*token)).collect()
+    }
+}
+
+/// `proxy_http_call`.
+pub(crate) fn open(cx: &mut Cx<'_>, mut call: Call) -> Result<u32, Status> {
+    let state = cx.data_mut();
+    check_time(state);
+    let cluster = state.world().clusters.get(&call.cluster).cloned().ok_or(Status::BadArgument)?;
+    if [":path", ":method", ":authority"].iter().any(|name| !call.headers.contains(name)) {
+        return Err(Status::BadArgument);
+    }
+    if !call.body.is_empty() {
+        call.headers.set("content-length", call.body.len().to_string());
+    }
+    call.is_open = cluster.has_hosts();
+    let (is_open, timeout) = (call.is_open, call.timeout);
+    let calls = &mut state.callouts.http.by_token;
+    let token = Kind::Http.token(calls.len());
+    calls.insert(token, call);
+    if !is_open {
+        // Envoy's answer comes while it is not waited for yet, is put off, and finds that it never is.
+        return Err(fail_later(state, token, 0, String::new()));
+    }
+    if let Some(timeout) = timeout {
+        schedule(state, token, timeout, Step::TimeOut);
+    }
+    Ok(token)
+}
+
+pub(super) fn perform(cx: &mut Cx<'_>, token: u32, step: Step) {
+    if !cx.data().callouts.http.by_token.get(&token).is_some_and(|call| call.is_open) {
+        return;
+    }
+    match (LocalReply::to(&step), step) {
+        (Some(reply), _) => answered(cx, token, reply.response()),
+        (_, Step::Response(response)) if response.body.len() <= MAX_BODY => answered(cx, token, response),
+        (_, Step::Response(_) | Step::BreakOff) => broken(cx, token),
+        _ => cx.data().trace(What::Note(format!("call-out {token} is HTTP: a gRPC answer is none"))),
+    }
+}
+
+fn answered(cx: &mut Cx<'_>, token: u32, response: Response) {
+    let counts = [
+        size(response.headers.len()),
+        size(response.body.len()),
+        size(response.trailers.as_ref().map_or(0, HeaderMap::len)),
+    ];
+    close(cx, token);
+    cx.data_mut().callouts.readable.response = Some(response);
+    tell(cx, callback::HTTP_CALL_RESPONSE, token, &counts);
+}
+
+/// The answer broke off, or is too long.
+fn broken(cx: &mut Cx<'_>, token: u32) {
+    close(cx, token);
+    let status = (Status::BrokenConnection.code(), "reset");
+    tell_status(cx, callback::HTTP_CALL_RESPONSE, token, &[0, 0, 0], status);
+}
+
+fn close(cx: &mut Cx<'_>, token: u32) {
+    if let Some(call) = cx.data_mut().callouts.http.by_token.get_mut(&token) {
+        call.is_open = false;
+    }
+}

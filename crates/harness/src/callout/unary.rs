@@ -1,0 +1,131 @@
+//! Unary gRPC calls between the root context and a peer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::callback;
+use crate::header_map::HeaderMap;
+use crate::state::Cx;
+use crate::status::Status;
+use crate::violation::Rule;
+
+use super::ending::{Ending, NO_HOSTS, UNAVAILABLE};
+use super::step::Step;
+use super::{Kind, check_time, fail_later, schedule, size, target, tell, tell_status};
+
+/// gRPC's `OK` and `INTERNAL`.
+const OK: u32 = 0;
+const INTERNAL: u32 = 13;
+
+/// The calls of one VM.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) by_token: BTreeMap<u32, Call>,
+}
+
+/// A call that was made, or that failed to be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Call {
+    pub(crate) cluster: String,
+    pub(crate) service: String,
+    pub(crate) method: String,
+    pub(crate) metadata: HeaderMap,
+    pub(crate) message: Vec<u8>,
+    /// None to wait for ever.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) max_answer: Option<usize>,
+    /// Whether the filter waits for the answer.
+    pub(crate) is_open: bool,
+    pub(crate) cancelled: bool,
+    /// Whether the peer's headers have come, and the last message.
+    pub(crate) has_begun: bool,
+    pub(crate) answer: Option<Vec<u8>>,
+}
+
+impl Calls {
+    pub(super) fn drop_open(&mut self) -> Vec<u32> {
+        let calls = self.by_token.iter_mut();
+        calls.filter_map(|(token, call)| std::mem::take(&mut call.is_open).then_some(*token)).collect()
+    }
+}
+
+/// `proxy_grpc_call`.
+pub(crate) fn open(cx: &mut Cx<'_>, target: &[u8], mut call: Call) -> Result<u32, Status> {
+    let state = cx.data_mut();
+    check_time(state);
+    let target = target::resolve(state, target)?;
+    call.metadata = target.metadata_with(&call.metadata);
+    call.cluster = target.cluster;
+    call.max_answer = target.max_message;
+    call.is_open = target.found.as_ref().is_some_and(|cluster| cluster.has_hosts());
+    let (is_open, timeout) = (call.is_open, call.timeout);
+    let calls = &mut state.callouts.unary.by_token;
+    let token = Kind::Unary.token(calls.len());
+    calls.insert(token, call);
+    if target.found.is_none() {
+        return Err(fail_later(state, token, UNAVAILABLE, target::NOT_AVAILABLE.to_owned()));
+    }
+    if !is_open {
+        return Err(fail_later(state, token, UNAVAILABLE, NO_HOSTS.ending().message));
+    }
+    match timeout {
+        Some(timeout) => schedule(state, token, timeout, Step::TimeOut),
+        None => state.violate(Rule::GrpcCallWithoutTime { token }),
+    }
+    Ok(token)
+}
+
+/// `proxy_grpc_cancel` and `proxy_grpc_close`, which is the same here.
+pub(super) fn cancel(cx: &mut Cx<'_>, token: u32) -> Result<(), Status> {
+    let call = open_call(cx, token).ok_or(Status::NotFound)?;
+    call.is_open = false;
+    call.cancelled = true;
+    Ok(())
+}
+
+fn open_call<'a>(cx: &'a mut Cx<'_>, token: u32) -> Option<&'a mut Call> {
+    cx.data_mut().callouts.unary.by_token.get_mut(&token).filter(|call| call.is_open)
+}
+
+pub(super) fn perform(cx: &mut Cx<'_>, token: u32, step: Step) {
+    let Some(call) = open_call(cx, token) else { return };
+    if let Some(ending) = Ending::of(&step, call.has_begun) {
+        return end(cx, token, &ending);
+    }
+    call.has_begun = true;
+    if let Step::Message(message) = step {
+        if call.max_answer.is_some_and(|max| message.len() > max) {
+            return end(cx, token, &Ending::too_large());
+        }
+        call.answer = Some(message);
+    }
+}
+
+fn end(cx: &mut Cx<'_>, token: u32, ending: &Ending) {
+    let Some(call) = open_call(cx, token) else { return };
+    match (ending.status, call.answer.take()) {
+        (OK, Some(answer)) => received(cx, token, answer),
+        (OK, None) => closed(cx, token, INTERNAL, ""),
+        (status, _) => closed(cx, token, status, &ending.message),
+    }
+}
+
+fn received(cx: &mut Cx<'_>, token: u32, answer: Vec<u8>) {
+    let length = size(answer.len());
+    cx.data_mut().callouts.readable.message = Some(answer);
+    tell(cx, callback::GRPC_MESSAGE, token, &[length]);
+    forget(cx, token);
+}
+
+/// The call has failed.
+pub(super) fn closed(cx: &mut Cx<'_>, token: u32, status: u32, message: &str) {
+    tell_status(cx, callback::GRPC_CLOSE, token, &[status], (status, message));
+    forget(cx, token);
+}
+
+/// The token means something until the callback for the answer is over.
+fn forget(cx: &mut Cx<'_>, token: u32) {
+    if let Some(call) = open_call(cx, token) {
+        call.is_open = false;
+    }
+}

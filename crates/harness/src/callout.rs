@@ -14,6 +14,7 @@ use crate::violation::Rule;
 use crate::vm;
 
 mod agenda;
+mod answer;
 mod cluster;
 mod ending;
 mod grpc_call;
@@ -26,6 +27,7 @@ pub(crate) mod stream;
 mod target;
 pub(crate) mod unary;
 
+pub use answer::{Answer, Callout, CalloutKind};
 pub use cluster::Cluster;
 pub use grpc_call::GrpcCall;
 pub use grpc_stream::GrpcStream;
@@ -138,6 +140,13 @@ fn fail_later(state: &mut VmState, token: u32, status: u32, message: String) -> 
     Status::InternalFailure
 }
 
+/// Puts what a peer is going to do on the agenda.
+fn plan(state: &mut VmState, token: u32, answer: Answer) {
+    for (delay, step) in answer.into_steps() {
+        schedule(state, token, delay, step);
+    }
+}
+
 fn schedule(state: &mut VmState, token: u32, delay: Duration, step: Step) {
     let (at, order) = {
         let mut world = state.world();
@@ -153,6 +162,9 @@ fn tell(cx: &mut Cx<'_>, callback: &'static Callback, token: u32, arguments: &[u
     let arguments = [&[ROOT, token], arguments].concat();
     vm::call(cx, callback, ROOT, &arguments);
     let state = cx.data_mut();
+    if let Some(Kind::Unary) = Kind::of(token) {
+        state.callouts.unary.forget(token);
+    }
     state.callouts.readable.message = None;
     state.callouts.readable.response = None;
     state.root.status.1.clear();
@@ -160,7 +172,13 @@ fn tell(cx: &mut Cx<'_>, callback: &'static Callback, token: u32, arguments: &[u
 }
 
 /// Like [`tell`], with a status to be read.
-fn tell_status(cx: &mut Cx<'_>, callback: &'static Callback, token: u32, arguments: &[u32], status: (u32, &str)) {
+fn tell_status(
+    cx: &mut Cx<'_>,
+    callback: &'static Callback,
+    token: u32,
+    arguments: &[u32],
+    status: (u32, &str),
+) {
     let (code, message) = status;
     cx.data_mut().root.status = (code, message.to_owned());
     cx.data().trace(What::Note(format!("call-out {token} ends with status {code} {message:?}")));

@@ -99,8 +99,10 @@ impl Envoy {
         let until = self.now().saturating_add(time);
         loop {
             let [callout, tick] = [self.inner.next_callout(), self.inner.next_tick()];
-            let is_callout = callout.as_ref().is_some_and(|(due, _)| tick.as_ref().is_none_or(|(tick, _)| due <= tick));
-            let Some((due, vm)) = if is_callout { callout } else { tick }.filter(|(due, _)| *due <= until) else {
+            let is_callout =
+                callout.as_ref().is_some_and(|(due, _)| tick.as_ref().is_none_or(|(tick, _)| due <= tick));
+            let Some((due, vm)) = if is_callout { callout } else { tick }.filter(|(due, _)| *due <= until)
+            else {
                 break;
             };
             let now = due.max(self.now());
@@ -278,7 +280,8 @@ impl Inner {
 
     /// When the next thing happens to a call-out, and to which VM's.
     fn next_callout(&self) -> Option<(Duration, Rc<Vm>)> {
-        let next = self.vms().into_iter().filter_map(|vm| Some((vm.read(|state| state.callouts.next())?, vm)));
+        let next =
+            self.vms().into_iter().filter_map(|vm| Some((vm.read(|state| state.callouts.next())?, vm)));
         next.min_by_key(|(next, _)| *next).map(|((due, _), vm)| (due, vm))
     }
 

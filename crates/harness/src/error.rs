@@ -130,7 +130,7 @@ impl fmt::Debug for StartError {
 
 fn stack(backtrace: &[String]) -> String {
     /// What is further out tells little.
-    const SHOWN: usize = 8;
+    const SHOWN: usize = 20;
     backtrace.iter().take(SHOWN).map(|function| format!("\n  in {function}")).collect()
 }
 

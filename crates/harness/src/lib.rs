@@ -47,21 +47,25 @@
 //!
 //! [`artifact::build`] makes the `.wasm` from a crate, [`Module`] compiles it, [`Envoy::builder`] sets the scene,
 //! [`Envoy::worker`] takes requests. An [`Exchange`] is a request and its response; it shows what happens to it
-//! later as well. [`Envoy::advance`] lets time pass. [`Envoy::grpc_streams`] are the filter's streams.
-//! [`Envoy::trace`] tells what went on, and [`Envoy::violations`] what would have crashed or hung real Envoy.
+//! later as well. [`Envoy::advance`] lets time pass. [`Envoy::http_calls`], [`Envoy::grpc_calls`] and
+//! [`Envoy::grpc_streams`] are the filter's call-outs, for the test to answer; or a [`Cluster`] answers them by
+//! itself. A [`Fault`] makes any host call go wrong. [`Envoy::trace`] tells what went on, and
+//! [`Envoy::violations`] what would have crashed or hung real Envoy.
 //!
 //! Nothing is global: every test has an Envoy of its own, and tests run in parallel. Only compiled modules are
-//! kept for the process. The same test gives the same result every time: time and randomness are virtual, and
-//! an endless loop ends when its fuel does.
+//! kept for the process. The same test gives the same result every time: time and randomness are virtual. A
+//! filter that loops, allocates or calls the host without end dies of it, with a [`Failure`] that names the
+//! callback, the [`Cause`] and the functions on the stack.
 //!
 //! # What is emulated
 //!
 //! Logs, time and ticks, header maps, bodies, trailers, local responses, closing, pausing and continuing
-//! streams, properties and filter state, metrics, shared data, effective contexts, gRPC streams, configuration,
-//! the failure policies, and WASI as far as Envoy has it. What links but does nothing yet answers
-//! [`Status::Unimplemented`] and says so in the trace: HTTP and unary gRPC calls, and shared queues. Foreign
-//! functions are all unknown. There are no routes and no other filters, and Envoy's own headers, such as
-//! `x-request-id`, are not added. Of ABI 0.1.0, modules load, and their headers come as they expect them.
+//! streams, properties and filter state, metrics, shared data, effective contexts, HTTP calls, unary gRPC calls
+//! and gRPC streams with their timeouts and every way of failing, configuration, the failure policies, and WASI
+//! as far as Envoy has it. What links but does nothing yet answers [`Status::Unimplemented`] and says so in the
+//! trace: shared queues. Foreign functions are all unknown. There are no routes and no other filters, and
+//! Envoy's own headers, such as `x-request-id`, are not added, to call-outs and their answers neither. Of ABI
+//! 0.1.0, modules load, and their headers come as they expect them.
 
 pub mod artifact;
 
@@ -101,7 +105,7 @@ mod worker;
 mod world;
 
 pub use builder::Builder;
-pub use callout::{Cluster, GrpcCall, GrpcStream, HttpCall};
+pub use callout::{Answer, Callout, CalloutKind, Cluster, GrpcCall, GrpcStream, HttpCall};
 pub use cost::Cost;
 pub use envoy::Envoy;
 pub use error::{Cause, Failure, ModuleError, StartError};

@@ -91,12 +91,7 @@ pub(crate) struct Frame {
 }
 
 impl VmState {
-    pub(crate) fn new(
-        thread: Thread,
-        world: Rc<RefCell<World>>,
-        plugin: Rc<Plugin>,
-        limits: Limits,
-    ) -> Self {
+    pub(crate) fn new(thread: Thread, world: Rc<RefCell<World>>, plugin: Rc<Plugin>, limits: Limits) -> Self {
         Self {
             thread,
             world,

@@ -137,6 +137,8 @@ fn failure(state: &VmState, error: &wasmtime::Error) -> Failure {
     let frame = state.frames.last();
     let words = frame.map(|frame| frame.last_words.join(" ")).filter(|words| !words.is_empty());
     let words = words.unwrap_or_else(|| error.root_cause().to_string());
+    // Standard error comes in pieces.
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     let cause = match (error.downcast_ref::<Trap>(), error.downcast_ref::<Stop>()) {
         (Some(Trap::OutOfFuel), _) => Cause::Fuel,
         (_, Some(Stop::HostCalls)) => Cause::HostCalls,

@@ -55,7 +55,8 @@ impl LocalReply {
     pub(super) fn response(&self) -> Response {
         let length = self.body.len().to_string();
         let status = self.status.to_string();
-        let headers = [(":status", status.as_str()), ("content-length", &length), ("content-type", "text/plain")];
+        let headers =
+            [(":status", status.as_str()), ("content-length", &length), ("content-type", "text/plain")];
         Response { headers: HeaderMap::from(headers), body: self.body.into(), trailers: None }
     }
 

@@ -7,11 +7,13 @@ use crate::callback;
 use crate::header_map::HeaderMap;
 use crate::state::Cx;
 use crate::status::Status;
+use crate::thread::Thread;
 use crate::trace::What;
 
+use super::answer::{Callout, CalloutKind, Refusal};
 use super::ending::LocalReply;
 use super::step::Step;
-use super::{Kind, Response, check_time, fail_later, schedule, size, tell, tell_status};
+use super::{Kind, Response, check_time, fail_later, plan, schedule, size, tell, tell_status};
 
 /// Envoy reads no longer response: its `http.async_response_buffer_limit`.
 const MAX_BODY: usize = 32 << 20;
@@ -42,6 +44,20 @@ impl Calls {
     }
 }
 
+impl Call {
+    fn asked(&self, vm: Thread) -> Callout {
+        Callout {
+            vm,
+            cluster: self.cluster.clone(),
+            kind: CalloutKind::Http,
+            service: String::new(),
+            method: String::new(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
+    }
+}
+
 /// `proxy_http_call`.
 pub(crate) fn open(cx: &mut Cx<'_>, mut call: Call) -> Result<u32, Status> {
     let state = cx.data_mut();
@@ -53,7 +69,12 @@ pub(crate) fn open(cx: &mut Cx<'_>, mut call: Call) -> Result<u32, Status> {
     if !call.body.is_empty() {
         call.headers.set("content-length", call.body.len().to_string());
     }
-    call.is_open = cluster.has_hosts();
+    let asked = call.asked(state.thread);
+    let answer = cluster.answer(&asked);
+    if answer.refusal() == Some(Refusal::NoCluster) {
+        return Err(Status::BadArgument);
+    }
+    call.is_open = answer.refusal().is_none();
     let (is_open, timeout) = (call.is_open, call.timeout);
     let calls = &mut state.callouts.http.by_token;
     let token = Kind::Http.token(calls.len());
@@ -65,6 +86,7 @@ pub(crate) fn open(cx: &mut Cx<'_>, mut call: Call) -> Result<u32, Status> {
     if let Some(timeout) = timeout {
         schedule(state, token, timeout, Step::TimeOut);
     }
+    plan(state, token, answer);
     Ok(token)
 }
 

@@ -27,7 +27,12 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    pub(super) fn response(status: u32, headers: &HeaderMap, body: &[u8], trailers: Option<HeaderMap>) -> Self {
+    pub(super) fn response(
+        status: u32,
+        headers: &HeaderMap,
+        body: &[u8],
+        trailers: Option<HeaderMap>,
+    ) -> Self {
         let mut map = HeaderMap::from([(":status", status.to_string())]);
         for (name, value) in headers.pairs() {
             map.merge(Of::Response, name, value);

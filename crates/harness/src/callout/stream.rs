@@ -6,11 +6,14 @@ use crate::callback;
 use crate::header_map::HeaderMap;
 use crate::state::Cx;
 use crate::status::Status;
+use crate::thread::Thread;
 use crate::violation::Rule;
 
+use super::answer::{Callout, CalloutKind, Refusal};
+use super::cluster::Cluster;
 use super::ending::{self, Ending, NO_HOSTS, UNAVAILABLE};
 use super::step::Step;
-use super::{Kind, check_time, fail_later, size, target, tell, tell_status};
+use super::{Kind, check_time, fail_later, plan, size, target, tell, tell_status};
 
 /// The streams of one VM.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub(crate) struct Stream {
     pub(crate) method: String,
     pub(crate) metadata: HeaderMap,
     pub(crate) max_message: Option<usize>,
+    /// Who is asked for answers to messages.
+    pub(crate) peer: Option<Cluster>,
     pub(crate) sent: Vec<Vec<u8>>,
     /// Whether the host still knows the token.
     pub(crate) known: bool,
@@ -66,24 +71,43 @@ impl Stream {
     }
 }
 
+impl Stream {
+    fn asked(&self, vm: Thread, kind: CalloutKind, message: &[u8]) -> Callout {
+        Callout {
+            vm,
+            cluster: self.cluster.clone(),
+            kind,
+            service: self.service.clone(),
+            method: self.method.clone(),
+            headers: self.metadata.clone(),
+            body: message.to_vec(),
+        }
+    }
+}
+
 /// `proxy_grpc_stream`.
 pub(crate) fn open(cx: &mut Cx<'_>, target: &[u8], mut stream: Stream) -> Result<u32, Status> {
     let state = cx.data_mut();
     check_time(state);
     let target = target::resolve(state, target)?;
     stream.metadata = target.metadata_with(&stream.metadata);
-    stream.cluster = target.cluster;
+    stream.cluster.clone_from(&target.cluster);
     stream.max_message = target.max_message;
-    stream.known = target.found.as_ref().is_some_and(|cluster| cluster.has_hosts());
-    let is_open = stream.known;
+    let answer = target.ask(&stream.asked(state.thread, CalloutKind::GrpcStream, &[]))?;
+    stream.known = answer.refusal().is_none();
+    stream.peer = target.found;
     let streams = &mut state.callouts.streams.by_token;
     let token = Kind::Stream.token(streams.len());
     streams.insert(token, stream);
-    if target.found.is_none() {
-        return Err(fail_later(state, token, UNAVAILABLE, target::NOT_AVAILABLE.to_owned()));
-    }
-    if is_open {
-        return Ok(token);
+    match answer.refusal() {
+        None => {
+            plan(state, token, answer);
+            return Ok(token);
+        }
+        Some(Refusal::NoCluster) => {
+            return Err(fail_later(state, token, UNAVAILABLE, target::NOT_AVAILABLE.to_owned()));
+        }
+        Some(Refusal::NoHost) => {}
     }
     // The filter has not got the token yet, and is called with it nonetheless.
     let ending = NO_HOSTS.ending();
@@ -97,13 +121,20 @@ pub(crate) fn send(cx: &mut Cx<'_>, token: u32, message: Vec<u8>, end: bool) -> 
     if Kind::of(token) != Some(Kind::Stream) {
         return Err(Status::BadArgument);
     }
+    let vm = cx.data().thread;
     let stream = known(cx, token)?;
     let is_misuse = stream.dangles();
     // After its last word, Envoy takes what the filter says, and sends nothing.
+    let mut answer = None;
     if !stream.half_closed {
+        let asked = stream.asked(vm, CalloutKind::GrpcMessage, &message);
+        answer = stream.peer.as_ref().map(|peer| peer.answer(&asked));
         stream.sent.push(message);
     }
     stream.half_closed |= end;
+    if let Some(answer) = answer {
+        plan(cx.data_mut(), token, answer);
+    }
     if is_misuse {
         cx.data().violate(Rule::UsedClosedGrpcStream { token });
     }

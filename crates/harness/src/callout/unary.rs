@@ -7,11 +7,13 @@ use crate::callback;
 use crate::header_map::HeaderMap;
 use crate::state::Cx;
 use crate::status::Status;
+use crate::thread::Thread;
 use crate::violation::Rule;
 
+use super::answer::{Callout, CalloutKind, Refusal};
 use super::ending::{Ending, NO_HOSTS, UNAVAILABLE};
 use super::step::Step;
-use super::{Kind, check_time, fail_later, schedule, size, target, tell, tell_status};
+use super::{Kind, check_time, fail_later, plan, schedule, size, target, tell, tell_status};
 
 /// gRPC's `OK` and `INTERNAL`.
 const OK: u32 = 0;
@@ -43,9 +45,30 @@ pub(crate) struct Call {
 }
 
 impl Calls {
+    /// The token means something until the callback for the answer is over.
+    pub(super) fn forget(&mut self, token: u32) {
+        if let Some(call) = self.by_token.get_mut(&token) {
+            call.is_open = false;
+        }
+    }
+
     pub(super) fn drop_open(&mut self) -> Vec<u32> {
         let calls = self.by_token.iter_mut();
         calls.filter_map(|(token, call)| std::mem::take(&mut call.is_open).then_some(*token)).collect()
+    }
+}
+
+impl Call {
+    fn asked(&self, vm: Thread) -> Callout {
+        Callout {
+            vm,
+            cluster: self.cluster.clone(),
+            kind: CalloutKind::GrpcCall,
+            service: self.service.clone(),
+            method: self.method.clone(),
+            headers: self.metadata.clone(),
+            body: self.message.clone(),
+        }
     }
 }
 
@@ -55,23 +78,26 @@ pub(crate) fn open(cx: &mut Cx<'_>, target: &[u8], mut call: Call) -> Result<u32
     check_time(state);
     let target = target::resolve(state, target)?;
     call.metadata = target.metadata_with(&call.metadata);
-    call.cluster = target.cluster;
+    call.cluster.clone_from(&target.cluster);
     call.max_answer = target.max_message;
-    call.is_open = target.found.as_ref().is_some_and(|cluster| cluster.has_hosts());
-    let (is_open, timeout) = (call.is_open, call.timeout);
+    let answer = target.ask(&call.asked(state.thread))?;
+    call.is_open = answer.refusal().is_none();
+    let timeout = call.timeout;
     let calls = &mut state.callouts.unary.by_token;
     let token = Kind::Unary.token(calls.len());
     calls.insert(token, call);
-    if target.found.is_none() {
-        return Err(fail_later(state, token, UNAVAILABLE, target::NOT_AVAILABLE.to_owned()));
-    }
-    if !is_open {
-        return Err(fail_later(state, token, UNAVAILABLE, NO_HOSTS.ending().message));
+    if let Some(refusal) = answer.refusal() {
+        let message = match refusal {
+            Refusal::NoCluster => target::NOT_AVAILABLE.to_owned(),
+            Refusal::NoHost => NO_HOSTS.ending().message,
+        };
+        return Err(fail_later(state, token, UNAVAILABLE, message));
     }
     match timeout {
         Some(timeout) => schedule(state, token, timeout, Step::TimeOut),
         None => state.violate(Rule::GrpcCallWithoutTime { token }),
     }
+    plan(state, token, answer);
     Ok(token)
 }
 
@@ -114,18 +140,9 @@ fn received(cx: &mut Cx<'_>, token: u32, answer: Vec<u8>) {
     let length = size(answer.len());
     cx.data_mut().callouts.readable.message = Some(answer);
     tell(cx, callback::GRPC_MESSAGE, token, &[length]);
-    forget(cx, token);
 }
 
 /// The call has failed.
 pub(super) fn closed(cx: &mut Cx<'_>, token: u32, status: u32, message: &str) {
     tell_status(cx, callback::GRPC_CLOSE, token, &[status], (status, message));
-    forget(cx, token);
-}
-
-/// The token means something until the callback for the answer is over.
-fn forget(cx: &mut Cx<'_>, token: u32) {
-    if let Some(call) = open_call(cx, token) {
-        call.is_open = false;
-    }
 }

@@ -24,7 +24,8 @@ fn the_nth_call_answers_what_it_is_told_and_does_nothing() {
 #[test]
 fn every_call_of_one_thread_within_one_callback() {
     let lines = "configure: tick_period 100\ntick: time\nrequest_headers: time";
-    let fault = Fault::on("proxy_get_current_time_nanoseconds").thread(Thread::Worker(0)).during("proxy_on_tick");
+    let fault =
+        Fault::on("proxy_get_current_time_nanoseconds").thread(Thread::Worker(0)).during("proxy_on_tick");
     let envoy = script(lines).workers(2).fault(fault).start().unwrap();
     envoy.worker(0).get("/").send();
     envoy.advance(Duration::from_millis(200));
@@ -69,10 +70,13 @@ fn the_allocator_can_have_no_memory_or_trap() {
 fn wasi_can_fail_as_well() {
     const BADF: u32 = 8;
     let fault = Fault::on("fd_write").answers_code(BADF);
-    let envoy = script("request_headers: log 2 before\nrequest_headers: print hello").fault(fault).start().unwrap();
+    let envoy =
+        script("request_headers: log 2 before\nrequest_headers: print hello").fault(fault).start().unwrap();
     envoy.worker(0).get("/").send();
     assert!(!said(&envoy).iter().any(|line| line == "hello"), "{:?}", said(&envoy));
-    assert!(envoy.trace().iter().any(|event| event.what == What::Note("FAULT: fd_write answers 8".to_owned())));
+    assert!(
+        envoy.trace().iter().any(|event| event.what == What::Note("FAULT: fd_write answers 8".to_owned()))
+    );
 }
 
 #[test]
@@ -80,7 +84,10 @@ fn starting_can_fail() {
     let fault = Fault::on("proxy_get_buffer_bytes").thread(Thread::Canary).traps();
     let error = script("").fault(fault).start().unwrap_err();
     assert!(matches!(&error, StartError::Trap(failure) if failure.cause == Cause::Fault), "{error}");
-    assert!(error.to_string().starts_with("canary: proxy_on_configure trapped: an injected fault"), "{error}");
+    assert!(
+        error.to_string().starts_with("canary: proxy_on_configure trapped: an injected fault"),
+        "{error}"
+    );
 }
 
 #[test]

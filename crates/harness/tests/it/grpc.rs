@@ -169,7 +169,8 @@ fn heard(lines: &str, end: impl Fn(&GrpcStream)) -> [String; 3] {
     let envoy = ticked(&lines);
     end(&stream(&envoy));
     envoy.assert_clean();
-    let said: Vec<_> = said(&envoy).into_iter().filter(|line| line.starts_with("1,") || line.contains("status")).collect();
+    let said: Vec<_> =
+        said(&envoy).into_iter().filter(|line| line.starts_with("1,") || line.contains("status")).collect();
     assert_eq!(said.len(), 4, "{said:?}");
     let status = said[3].trim_start_matches("grpc_close: status = 0 ").trim_matches('"').to_owned();
     [said[0].clone() + " " + &said[1], said[2].clone(), status]
@@ -180,7 +181,10 @@ fn how_streams_end() {
     const BROKEN: &str = "upstream_reset_after_response_started{remote_reset}";
     const BEFORE: &str = "upstream connect error or disconnect/reset before headers. reset reason:";
     let ends = |end: &dyn Fn(&GrpcStream), metadata: &str, status: u32, message: &str| {
-        assert_eq!(heard("tick: open up", end), [metadata.to_owned(), format!("1,6,{status}"), message.to_owned()]);
+        assert_eq!(
+            heard("tick: open up", end),
+            [metadata.to_owned(), format!("1,6,{status}"), message.to_owned()]
+        );
     };
     // The numbers of initial and trailing metadata stand behind the token.
     ends(&|stream| stream.close(7, "no%20way"), "1,6,0 1,6,4", 7, "no%20way{via_upstream}");

@@ -6,7 +6,8 @@ use proxy_wasm_harness::{Cluster, Envoy, GrpcCall, HeaderMap, Rule};
 
 use crate::probe::{rules, said, script};
 
-const ANSWER: &str = "grpc_message: body grpc 0 60\ngrpc_message: status\ngrpc_close: log 2 $arguments\ngrpc_close: status\n";
+const ANSWER: &str =
+    "grpc_message: body grpc 0 60\ngrpc_message: status\ngrpc_close: log 2 $arguments\ngrpc_close: status\n";
 
 fn ticked(lines: &str) -> Envoy {
     let lines = format!("configure: tick_period 100\ntick: tick_period 0\n{lines}\n{ANSWER}");
@@ -35,7 +36,9 @@ fn heard(end: impl Fn(&GrpcCall)) -> Vec<String> {
 
 #[test]
 fn a_call_is_made_and_answered() {
-    let envoy = ticked("tick: unary up 300 hi\ntick: send $token a 0\ngrpc_initial: log 2 no\ngrpc_trailing: log 2 no");
+    let envoy = ticked(
+        "tick: unary up 300 hi\ntick: send $token a 0\ngrpc_initial: log 2 no\ngrpc_trailing: log 2 no",
+    );
     let call = call(&envoy);
     assert_eq!((call.cluster().as_str(), call.token(), call.is_open()), ("up", 5, true));
     assert_eq!((call.service().as_str(), call.method().as_str()), ("probe.Service", "Method"));
@@ -69,7 +72,11 @@ fn how_calls_fail() {
     failed(|call| call.fail(0, ""), 13, "");
     failed(GrpcCall::respond_compressed, 13, "via_upstream");
     failed(|call| call.respond_http(503, HeaderMap::new(), "busy"), 14, "via_upstream");
-    failed(|call| call.respond_http(503, [("grpc-status", "7"), ("grpc-message", "x")], ""), 7, "x{via_upstream}");
+    failed(
+        |call| call.respond_http(503, [("grpc-status", "7"), ("grpc-message", "x")], ""),
+        7,
+        "x{via_upstream}",
+    );
     failed(|call| call.respond_http(200, HeaderMap::new(), "busy"), 13, "via_upstream");
     failed(GrpcCall::break_off, 13, "upstream_reset_after_response_started{remote_reset}");
     let before = "upstream connect error or disconnect/reset before headers. reset reason:";
@@ -94,7 +101,9 @@ fn a_timeout_is_a_failure() {
 
 #[test]
 fn calls_that_fail_while_they_are_made_are_told_of_afterwards() {
-    let envoy = ticked("tick: unary nohosts 9 m\ntick: unary_service nope 9 m\ntick: unary nope-but 9 m\ntick: unary up 9 m");
+    let envoy = ticked(
+        "tick: unary nohosts 9 m\ntick: unary_service nope 9 m\ntick: unary nope-but 9 m\ntick: unary up 9 m",
+    );
     let expected = [
         "tick: unary nohosts 9 m = 10",
         "tick: unary_service nope 9 m = 10",
@@ -121,7 +130,8 @@ fn a_failed_call_and_a_stream_that_fails_are_a_hang() {
 fn a_call_can_be_given_up() {
     for lines in ["tick: half_close 5\ntick: cancel 5", "tick: cancel 5\ntick: half_close 5"] {
         let envoy = ticked(&format!("tick: unary up 300 m\n{lines}"));
-        let answers: Vec<_> = says(&envoy).iter().map(|line| line.split_once(" = ").unwrap().1.to_owned()).collect();
+        let answers: Vec<_> =
+            says(&envoy).iter().map(|line| line.split_once(" = ").unwrap().1.to_owned()).collect();
         assert_eq!(answers, ["0 5", "0", "1"]);
         let call = call(&envoy);
         assert!(call.cancelled_by_filter() && !call.is_open());

@@ -73,7 +73,8 @@ fn the_answer_can_be_read_and_not_changed_and_only_in_its_callback() {
     assert_eq!(call(&envoy).timeout(), None);
     call(&envoy).respond(200, HeaderMap::new(), "ok");
     envoy.worker(0).get("/").send();
-    let answers: Vec<_> = says(&envoy).iter().filter_map(|line| Some(line.split_once(" = ")?.1.to_owned())).collect();
+    let answers: Vec<_> =
+        says(&envoy).iter().filter_map(|line| Some(line.split_once(" = ")?.1.to_owned())).collect();
     let of_call = ["2", "2", "2", "0 2", "2", "2", "2", "0 \"200\"", "0 \"ok\"", "0 \"\"", "2", "0 \"\""];
     assert_eq!(answers, [["0 4"].as_slice(), &of_call, &["1", "2"]].concat());
 }
@@ -85,14 +86,19 @@ fn what_is_wrong_with_a_call_is_told_at_once_and_costs_no_token() {
         tick: http_call up 0 ~ :path=/ :authority=a\ntick: http_call nope 0 ~
         tick: http_call up 4294967295 ~\ntick: http_call up 2147483647 ~",
     );
-    let answers: Vec<_> = says(&envoy).iter().map(|line| line.split_once(" = ").unwrap().1.to_owned()).collect();
+    let answers: Vec<_> =
+        says(&envoy).iter().map(|line| line.split_once(" = ").unwrap().1.to_owned()).collect();
     assert_eq!(answers, ["2", "2", "2", "2", "2", "0 4"]);
 }
 
 #[test]
 fn without_a_host_the_call_fails_and_nothing_more_is_heard_of_it() {
     let envoy = ticked("tick: http_call nohosts 9 ~\ntick: http_call nohosts 9 ~\ntick: http_call up 9 ~");
-    let expected = ["tick: http_call nohosts 9  = 10", "tick: http_call nohosts 9  = 10", "tick: http_call up 9  = 0 12"];
+    let expected = [
+        "tick: http_call nohosts 9  = 10",
+        "tick: http_call nohosts 9  = 10",
+        "tick: http_call up 9  = 0 12",
+    ];
     assert_eq!(says(&envoy), expected);
     let open: Vec<_> = envoy.worker(0).http_calls().iter().map(HttpCall::is_open).collect();
     assert_eq!(open, [false, false, true]);
@@ -156,7 +162,7 @@ fn a_peer_that_is_not_there_is_answered_for() {
         says(&envoy)[1..3].to_vec()
     };
     let status = "http_call_response: get call :status = 0 \"503\"";
-    assert_eq!(answer(HttpCall::reset), ["1,4,3,84,0", status]);
+    assert_eq!(answer(HttpCall::reset), ["1,4,3,85,0", status]);
     assert_eq!(answer(HttpCall::refuse), ["1,4,3,98,0", status]);
 }
 

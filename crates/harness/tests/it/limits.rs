@@ -45,15 +45,18 @@ fn looping_for_ever() {
 
 #[test]
 fn calling_the_host_for_ever() {
-    let failure = dies(
-        "(loop $again (drop (call $log (i32.const 2) (i32.const 0) (i32.const 1))) (br $again))",
+    let failure =
+        dies("(loop $again (drop (call $log (i32.const 2) (i32.const 0) (i32.const 1))) (br $again))");
+    assert_eq!(
+        (failure.cause, failure.message.as_str()),
+        (Cause::HostCalls, "it made more than 1000 host calls")
     );
-    assert_eq!((failure.cause, failure.message.as_str()), (Cause::HostCalls, "it made more than 1000 host calls"));
 }
 
 #[test]
 fn allocating_without_end() {
-    let failure = dies("(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable");
+    let failure =
+        dies("(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable");
     assert_eq!(failure.cause, Cause::Memory);
     assert!(failure.message.ends_with("(its memory may not grow beyond 10485760 bytes)"), "{failure}");
 
@@ -69,7 +72,10 @@ fn a_filter_in_rust_that_runs_out_of_memory() {
     let failure = envoy.worker(0).failure().unwrap();
     assert_eq!(failure.cause, Cause::Memory);
     assert!(failure.message.contains("memory allocation of 100000000 bytes failed"), "{failure}");
-    assert!(failure.backtrace.iter().any(|function| function.contains("proxy_on_request_headers")), "{failure:?}");
+    assert!(
+        failure.backtrace.iter().any(|function| function.contains("proxy_on_request_headers")),
+        "{failure:?}"
+    );
 }
 
 #[test]
@@ -95,7 +101,9 @@ fn endless_at_start() {
     assert!(matches!(error, StartError::Instantiate(_)), "{error}");
     assert!(error.to_string().contains("endless") && error.to_string().contains("fuel"), "{error}");
 
-    for (export, thread) in [("_initialize", "base"), ("proxy_on_vm_start", "canary"), ("proxy_on_configure", "canary")] {
+    for (export, thread) in
+        [("_initialize", "base"), ("proxy_on_vm_start", "canary"), ("proxy_on_configure", "canary")]
+    {
         let of_type = if export == "_initialize" { "" } else { "(param i32 i32) (result i32)" };
         let answer = if export == "_initialize" { "" } else { "i32.const 1" };
         let error = start(&format!(r#"(func (export "{export}") {of_type} (call $endless) {answer})"#));

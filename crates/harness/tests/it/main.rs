@@ -16,6 +16,7 @@ mod hosting;
 mod http_calls;
 mod limits;
 mod modules;
+mod peers;
 mod probe;
 mod properties;
 mod replies;

@@ -20,12 +20,14 @@ struct Probe {
     script: String,
     stream: u32,
     token: u32,
-    arguments: Vec<u32>,
+    /// What the running callback was called with, and how many of these there are. Not on the heap, whose
+    /// state would make requests differ in what they cost.
+    arguments: ([u32; 5], usize),
 }
 
 impl Probe {
     const fn new() -> Self {
-        Self { script: String::new(), stream: 0, token: 0, arguments: Vec::new() }
+        Self { script: String::new(), stream: 0, token: 0, arguments: ([0; 5], 0) }
     }
 }
 
@@ -56,25 +58,33 @@ fn argument(word: &str) -> String {
         "$token" => probe.token.to_string(),
         "~" => String::new(),
         "$arguments" => {
-            let arguments: Vec<_> = probe.arguments.iter().map(u32::to_string).collect();
+            let (arguments, count) = &probe.arguments;
+            let arguments: Vec<_> = arguments.iter().take(*count).map(u32::to_string).collect();
             arguments.join(",")
         }
         word => word.to_owned(),
     })
 }
 
+fn remember(arguments: &[u32]) {
+    PROBE.with_borrow_mut(|probe| {
+        probe.arguments.1 = arguments.len();
+        probe.arguments.0[..arguments.len()].copy_from_slice(arguments);
+    });
+}
+
 macro_rules! callbacks {
     ($($export:ident($($argument:ident),*) $name:literal;)*) => {
         $(#[unsafe(no_mangle)]
         pub extern "C" fn $export($($argument: u32),*) {
-            PROBE.with_borrow_mut(|probe| probe.arguments = vec![$($argument),*]);
+            remember(&[$($argument),*]);
             run($name, 0);
         })*
     };
     (answering $($export:ident($($argument:ident),*) $name:literal $default:literal;)*) => {
         $(#[unsafe(no_mangle)]
         pub extern "C" fn $export($($argument: u32),*) -> u32 {
-            PROBE.with_borrow_mut(|probe| probe.arguments = vec![$($argument),*]);
+            remember(&[$($argument),*]);
             run($name, $default)
         })*
     };

@@ -171,9 +171,9 @@ fn heard(lines: &str, end: impl Fn(&GrpcStream)) -> [String; 3] {
     envoy.assert_clean();
     let said: Vec<_> =
         said(&envoy).into_iter().filter(|line| line.starts_with("1,") || line.contains("status")).collect();
-    assert_eq!(said.len(), 4, "{said:?}");
-    let status = said[3].trim_start_matches("grpc_close: status = 0 ").trim_matches('"').to_owned();
-    [said[0].clone() + " " + &said[1], said[2].clone(), status]
+    let [initial, trailing, close, status] = said.as_slice() else { panic!("{said:?}") };
+    let message = status.trim_start_matches("grpc_close: status = 0 ").trim_matches('"').to_owned();
+    [format!("{initial} {trailing}"), close.clone(), message]
 }
 
 #[test]

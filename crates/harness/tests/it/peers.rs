@@ -87,13 +87,14 @@ fn a_call_can_fail_while_it_is_made_although_there_is_a_cluster() {
 
 #[test]
 fn a_stream_is_fed_until_it_ends() {
-    let peer = |last: fn(Answer) -> Answer| {
+    type Last = fn(Answer) -> Answer;
+    let peer = |last: Last| {
         let answer = Answer::nothing().initial_metadata([("x", "1")]).message("").after(MS * 10);
         Cluster::answering(move |_| last(answer.clone()).message("too late"))
     };
     let lines = "tick: open up\ngrpc_initial: get grpc_initial x\ngrpc_message: body grpc 0 9
         grpc_close: log 2 $arguments\ngrpc_close: cancel $token";
-    let ends: [(fn(Answer) -> Answer, &str); 6] = [
+    let ends: [(Last, &str); 6] = [
         (Answer::reset, "1,6,13"),
         (Answer::compressed, "1,6,13"),
         (Answer::break_off, "1,6,13"),

@@ -186,7 +186,8 @@ impl Envoy {
         self.inner.world.borrow().shared_data.get(key.as_bytes()).ok().map(|(value, _)| value)
     }
 
-    /// What the filter has logged at the level of the log or above, in order, base and canary included.
+    /// What the filter has logged at the level of the log or above, in order, base and canary included; up to
+    /// 64 MiB of it.
     #[must_use]
     pub fn logs(&self) -> Vec<Log> {
         self.inner.world.borrow().logs.clone()

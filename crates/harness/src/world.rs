@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) shared_data: SharedData,
     pub(crate) log_level: Level,
     pub(crate) logs: Vec<Log>,
+    /// The bytes in the logs.
+    pub(crate) logged: usize,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
     pub(crate) violations: Vec<Violation>,
@@ -53,6 +55,7 @@ impl Default for World {
             shared_data: SharedData::default(),
             log_level: Level::Info,
             logs: Vec::new(),
+            logged: 0,
             trace: Trace::default(),
             faults: Faults::default(),
             violations: Vec::new(),

@@ -32,12 +32,17 @@ pub(crate) fn last_words(cx: &mut Cx<'_>, words: &str) {
     frame.last_words.drain(..surplus);
 }
 
+/// A filter that logs without end does not fill the memory: what comes after this many bytes is not kept.
+const MAX_LOGGED: usize = 64 << 20;
+
 /// Keeps a message, whether it came as a host call or on an output stream.
 pub(crate) fn record(cx: &mut Cx<'_>, level: Level, message: String) {
     let state = cx.data_mut();
     let (vm, context) = (state.thread, state.context());
     let mut world = state.world();
-    if level >= world.log_level {
+    let logged = world.logged.saturating_add(message.len());
+    if level >= world.log_level && logged <= MAX_LOGGED {
+        world.logged = logged;
         world.logs.push(Log { vm, context, level, message });
     }
 }

@@ -171,9 +171,9 @@ fn heard(lines: &str, end: impl Fn(&GrpcStream)) -> [String; 3] {
     envoy.assert_clean();
     let said: Vec<_> =
         said(&envoy).into_iter().filter(|line| line.starts_with("1,") || line.contains("status")).collect();
-    let [initial, trailing, close, status] = said.as_slice() else { panic!("{said:?}") };
+    let [initial, trailing, close, status]: [String; 4] = said.try_into().unwrap();
     let message = status.trim_start_matches("grpc_close: status = 0 ").trim_matches('"').to_owned();
-    [format!("{initial} {trailing}"), close.clone(), message]
+    [format!("{initial} {trailing}"), close, message]
 }
 
 #[test]

@@ -79,6 +79,16 @@ fn a_filter_in_rust_that_runs_out_of_memory() {
 }
 
 #[test]
+fn logging_without_end() {
+    let module = wat(r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (loop $again (drop (call $log (i32.const 2) (i32.const 0) (i32.const 65536))) (br $again))
+            i32.const 0)"#);
+    let envoy = Envoy::builder(&module).host_calls_per_callback(1_500).start().unwrap();
+    assert_eq!(envoy.worker(0).get("/").send().state(), State::Replied);
+    assert_eq!(envoy.logs().iter().map(|log| log.message.len()).sum::<usize>(), 64 << 20);
+}
+
+#[test]
 fn host_calls_are_counted_for_each_callback_anew() {
     let lines = "request_headers: time\nrequest_body: time";
     // Each line costs two: the call, and the log of its answer. So does each callback's name.

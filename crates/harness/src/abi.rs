@@ -12,11 +12,13 @@ use crate::trace::What;
 
 mod buffers;
 mod callouts;
+mod foreign;
 mod general;
 mod headers;
 mod metrics;
 mod properties;
 mod shared_data;
+mod shared_queue;
 mod streams;
 mod unimplemented;
 
@@ -37,6 +39,14 @@ impl Abi {
             "proxy_abi_version_0_2_0" => Some(Self::V0_2_0),
             "proxy_abi_version_0_2_1" => Some(Self::V0_2_1),
             _ => None,
+        }
+    }
+
+    pub(crate) const fn number(self) -> &'static str {
+        match self {
+            Self::V0_1_0 => "0.1.0",
+            Self::V0_2_0 => "0.2.0",
+            Self::V0_2_1 => "0.2.1",
         }
     }
 }
@@ -75,8 +85,10 @@ host_calls! {
         "proxy_set_effective_context" = general::set_effective_context: (context: u32);
         "proxy_done" = general::done: ();
         "proxy_get_status" = general::get_status: (code_at: u32, text_at: u32, size_at: u32);
-        "proxy_call_foreign_function" = unimplemented::call_foreign_function:
+        "proxy_call_foreign_function" = foreign::call:
             (name: u32, name_size: u32, input: u32, input_size: u32, output_at: u32, size_at: u32);
+
+        "envoy_resolve_dns" = unimplemented::resolve_dns: (address: u32, address_size: u32, token_at: u32);
 
         "proxy_get_property" = properties::get: (path: u32, path_size: u32, value_at: u32, size_at: u32);
         "proxy_set_property" = properties::set: (path: u32, path_size: u32, value: u32, value_size: u32);
@@ -106,13 +118,13 @@ host_calls! {
             (key: u32, key_size: u32, value_at: u32, size_at: u32, cas_at: u32);
         "proxy_set_shared_data" = shared_data::set:
             (key: u32, key_size: u32, value: u32, value_size: u32, cas: u32);
-        "proxy_register_shared_queue" = unimplemented::register_shared_queue:
+        "proxy_register_shared_queue" = shared_queue::register:
             (name: u32, name_size: u32, token_at: u32);
-        "proxy_resolve_shared_queue" = unimplemented::resolve_shared_queue:
+        "proxy_resolve_shared_queue" = shared_queue::resolve:
             (vm_id: u32, vm_id_size: u32, name: u32, name_size: u32, token_at: u32);
-        "proxy_dequeue_shared_queue" = unimplemented::dequeue_shared_queue:
+        "proxy_dequeue_shared_queue" = shared_queue::dequeue:
             (token: u32, data_at: u32, size_at: u32);
-        "proxy_enqueue_shared_queue" = unimplemented::enqueue_shared_queue:
+        "proxy_enqueue_shared_queue" = shared_queue::enqueue:
             (token: u32, data: u32, data_size: u32);
 
         "proxy_define_metric" = metrics::define: (kind: u32, name: u32, name_size: u32, id_at: u32);

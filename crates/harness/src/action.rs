@@ -1,13 +1,13 @@
 //! What host calls leave for the time after the callback, in order.
 
-use crate::callback;
 use crate::callout;
 use crate::http;
 use crate::http::Direction;
+use crate::network::{self, By};
 use crate::reply::Reply;
-use crate::state::{Cx, ROOT};
+use crate::root;
+use crate::state::Cx;
 use crate::violation::Rule;
-use crate::vm;
 
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -17,8 +17,12 @@ pub(crate) enum Action {
     Reply(u32, Reply),
     /// `proxy_close_stream`.
     Reset(u32),
+    /// `proxy_close_stream`, of a connection.
+    CloseConnection(u32),
+    /// `proxy_continue_stream`, of a connection.
+    ContinueConnection(u32),
     /// `proxy_done`, by a root context that was waited for.
-    DeleteRoot,
+    DeleteRoot(u32),
     /// The end of a call-out that failed while it was being made: token, gRPC status, message.
     CalloutFailed(u32, u32, String),
 }
@@ -45,15 +49,10 @@ pub(crate) fn finish(cx: &mut Cx<'_>) {
             Action::CalloutFailed(token, status, message) => callout::failed(cx, token, status, &message),
             Action::Continue(stream, direction) => http::resume(cx, stream, direction),
             Action::Reply(stream, reply) => http::reply(cx, stream, reply),
+            Action::CloseConnection(connection) => network::close(cx, connection, By::Local),
+            Action::ContinueConnection(connection) => network::resume(cx, connection),
             Action::Reset(stream) => http::reset(cx, stream),
-            Action::DeleteRoot => {
-                vm::call(cx, callback::DELETE, ROOT, &[ROOT]);
-                cx.data_mut().root.deleted = true;
-                cx.data_mut().root.tick = None;
-                for token in cx.data_mut().callouts.drop_open() {
-                    cx.data().violate(Rule::LeakedCallout { token });
-                }
-            }
+            Action::DeleteRoot(id) => root::delete(cx, id),
         }
     }
 }

@@ -10,58 +10,58 @@ use crate::error::StartError;
 use crate::fault::Fault;
 use crate::log::Level;
 use crate::module::Module;
-use crate::plugin::{FailurePolicy, Plugin};
+use crate::plugin::{FailurePolicy, PluginConfig};
 use crate::property::Property;
+use crate::status::Status;
 use crate::world::World;
 
 /// An Envoy that has not started yet.
 #[derive(Debug)]
 #[must_use = "nothing runs before `start`"]
 pub struct Builder {
-    module: Module,
-    plugin: Plugin,
+    plugin: PluginConfig,
     world: World,
     workers: usize,
 }
 
 impl Builder {
     pub(crate) fn new(module: &Module) -> Self {
-        Self { module: module.clone(), plugin: Plugin::default(), world: World::default(), workers: 1 }
+        Self { plugin: PluginConfig::new(module), world: World::default(), workers: 1 }
     }
 
     /// The plugin's configuration, for `proxy_on_configure`.
     pub fn plugin_config(mut self, config: impl AsRef<[u8]>) -> Self {
-        self.plugin.plugin_config = config.as_ref().to_vec();
+        self.plugin = self.plugin.plugin_config(config);
         self
     }
 
     /// The VM's configuration, for `proxy_on_vm_start`.
     pub fn vm_config(mut self, config: impl AsRef<[u8]>) -> Self {
-        self.plugin.vm_config = config.as_ref().to_vec();
+        self.plugin = self.plugin.vm_config(config);
         self
     }
 
     /// The plugin's name.
     pub fn plugin_name(mut self, name: impl Into<String>) -> Self {
-        self.plugin.name = name.into();
+        self.plugin = self.plugin.plugin_name(name);
         self
     }
 
     /// The name of the root context.
     pub fn root_id(mut self, id: impl Into<String>) -> Self {
-        self.plugin.root_id = id.into();
+        self.plugin = self.plugin.root_id(id);
         self
     }
 
     /// The id that the VMs share their data under.
     pub fn vm_id(mut self, id: impl Into<String>) -> Self {
-        self.plugin.vm_id = id.into();
+        self.plugin = self.plugin.vm_id(id);
         self
     }
 
     /// An environment variable of the filter.
     pub fn environment(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.plugin.environment.push((key.into(), value.into()));
+        self.plugin = self.plugin.environment(key, value);
         self
     }
 
@@ -80,6 +80,17 @@ impl Builder {
         self
     }
 
+    /// A function that filters can call by name, with `proxy_call_foreign_function`. It gets the arguments, and
+    /// must not use the Envoy. It comes before one of the same name that the harness has of Envoy's own.
+    pub fn foreign_function(
+        mut self,
+        name: impl Into<String>,
+        function: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + 'static,
+    ) -> Self {
+        self.world.functions.add(name.into(), function);
+        self
+    }
+
     /// A cluster that call-outs can go to.
     pub fn cluster(mut self, name: impl Into<String>, cluster: Cluster) -> Self {
         self.world.clusters.insert(name.into(), cluster);
@@ -88,7 +99,13 @@ impl Builder {
 
     /// What happens to requests once a VM has died.
     pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
-        self.plugin.failure_policy = policy;
+        self.plugin = self.plugin.failure_policy(policy);
+        self
+    }
+
+    /// The `base_interval` of the back-off between reloads; one second unless told otherwise.
+    pub fn reload_interval(mut self, interval: Duration) -> Self {
+        self.plugin = self.plugin.reload_interval(interval);
         self
     }
 
@@ -104,7 +121,7 @@ impl Builder {
         self
     }
 
-    /// The seed of `random_get`.
+    /// The seed of `random_get` and of the back-off between reloads.
     pub fn seed(mut self, seed: u64) -> Self {
         self.world.random = seed;
         self
@@ -112,14 +129,14 @@ impl Builder {
 
     /// The fuel that one callback may use before it is killed as an endless loop.
     pub fn fuel_per_callback(mut self, fuel: u64) -> Self {
-        self.plugin.fuel_per_callback = fuel;
+        self.plugin = self.plugin.fuel_per_callback(fuel);
         self
     }
 
     /// The host calls that one callback may make, those in callbacks within it included, before it is killed; a
     /// million unless told otherwise.
     pub fn host_calls_per_callback(mut self, calls: u64) -> Self {
-        self.plugin.host_calls_per_callback = calls;
+        self.plugin = self.plugin.host_calls_per_callback(calls);
         self
     }
 
@@ -131,7 +148,7 @@ impl Builder {
 
     /// The bytes that a VM's memory may grow to.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
-        self.plugin.memory_limit = bytes;
+        self.plugin = self.plugin.memory_limit(bytes);
         self
     }
 
@@ -142,6 +159,6 @@ impl Builder {
     pub fn start(self) -> Result<Envoy, StartError> {
         self.world.faults.all().try_for_each(Fault::check)?;
         let world = Rc::new(RefCell::new(self.world));
-        Envoy::start(&self.module, Rc::new(self.plugin), world, self.workers)
+        Envoy::start(self.plugin, world, self.workers)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::action::{self, Action};
 use crate::callback::{self, Callback};
 use crate::header_map::HeaderMap;
-use crate::state::{Cx, ROOT, VmState};
+use crate::state::{Cx, VmState};
 use crate::status::Status;
 use crate::thread::Thread;
 use crate::trace::What;
@@ -21,7 +21,7 @@ mod grpc_call;
 mod grpc_stream;
 pub(crate) mod http;
 mod http_call;
-mod service;
+pub(crate) mod service;
 mod step;
 pub(crate) mod stream;
 mod target;
@@ -89,9 +89,20 @@ impl Kind {
 }
 
 impl Callouts {
-    /// Ends what is open without telling the filter: its root context is gone, or the whole VM.
-    pub(crate) fn drop_open(&mut self) -> Vec<u32> {
-        [self.http.drop_open(), self.unary.drop_open(), self.streams.drop_open()].concat()
+    /// Ends what is open without telling the filter: its root context is gone, or the whole VM. Gives the tokens.
+    pub(crate) fn drop_open(&mut self, root: Option<u32>) -> Vec<u32> {
+        [self.http.drop_open(root), self.unary.drop_open(root), self.streams.drop_open(root)].concat()
+    }
+
+    /// The root context of a call-out.
+    fn root(&self, token: u32) -> u32 {
+        let root = match Kind::of(token) {
+            Some(Kind::Http) => self.http.by_token.get(&token).map(|call| call.root),
+            Some(Kind::Unary) => self.unary.by_token.get(&token).map(|call| call.root),
+            Some(Kind::Stream) => self.streams.by_token.get(&token).map(|stream| stream.root),
+            None => None,
+        };
+        root.unwrap_or(0)
     }
 
     /// When the next thing happens to a call-out, and how that compares with other VMs at the same time.
@@ -159,15 +170,18 @@ fn schedule(state: &mut VmState, token: u32, delay: Duration, step: Step) {
 ///
 /// Envoy takes it away before it does what the callback has left to do.
 fn tell(cx: &mut Cx<'_>, callback: &'static Callback, token: u32, arguments: &[u32]) {
-    let arguments = [&[ROOT, token], arguments].concat();
-    vm::call(cx, callback, ROOT, &arguments);
+    let root = cx.data().callouts.root(token);
+    let arguments = [&[root, token], arguments].concat();
+    vm::call(cx, callback, root, &arguments);
     let state = cx.data_mut();
     if let Some(Kind::Unary) = Kind::of(token) {
         state.callouts.unary.forget(token);
     }
     state.callouts.readable.message = None;
     state.callouts.readable.response = None;
-    state.root.status.1.clear();
+    if let Some(root) = state.roots.get_mut(&root) {
+        root.status.1.clear();
+    }
     action::finish(cx);
 }
 
@@ -180,7 +194,11 @@ fn tell_status(
     status: (u32, &str),
 ) {
     let (code, message) = status;
-    cx.data_mut().root.status = (code, message.to_owned());
+    let state = cx.data_mut();
+    let root = state.callouts.root(token);
+    if let Some(root) = state.roots.get_mut(&root) {
+        root.status = (code, message.to_owned());
+    }
     cx.data().trace(What::Note(format!("call-out {token} ends with status {code} {message:?}")));
     tell(cx, callback, token, arguments);
 }

@@ -5,47 +5,39 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wasmtime::InstancePre;
-
-use crate::action::{self, Action};
+use crate::action;
 use crate::builder::Builder;
-use crate::callback::{self, Outcome};
+use crate::callback;
 use crate::callout::{self, Cluster, GrpcCall, GrpcStream, HttpCall};
 use crate::error::StartError;
 use crate::fault::Fault;
+use crate::http;
+use crate::installed::{Installed, Plugin, Plugins};
 use crate::log::Log;
 use crate::module::Module;
-use crate::plugin::{FailurePolicy, Plugin};
-use crate::start;
-use crate::state::{ROOT, VmState};
-use crate::thread::Thread;
+use crate::network::{self, By};
+use crate::plugin::PluginConfig;
+use crate::queue::Queue;
+use crate::state::VmState;
+use crate::stream::Ending;
 use crate::trace::Event;
 use crate::violation::Violation;
 use crate::vm::{self, Vm};
 use crate::worker::Worker;
 use crate::world::World;
 
-/// After a reload, the next one waits for as long as this.
-const RELOAD_BACKOFF: Duration = Duration::from_secs(1);
-
-/// A running Envoy with one filter. Handles to its parts share it, and so does a clone.
+/// A running Envoy. Handles to its parts share it, and so does a clone.
 #[derive(Clone)]
 pub struct Envoy {
     pub(crate) inner: Rc<Inner>,
+    first: Rc<Installed>,
 }
 
 pub(crate) struct Inner {
-    template: InstancePre<VmState>,
-    plugin: Rc<Plugin>,
-    world: Rc<RefCell<World>>,
-    /// The main thread's VM, then the workers'.
-    slots: RefCell<Vec<Slot>>,
-}
-
-/// A thread's place for a VM.
-struct Slot {
-    vm: Rc<Vm>,
-    loaded_at: Duration,
+    pub(crate) world: Rc<RefCell<World>>,
+    /// The number of worker threads.
+    pub(crate) workers: usize,
+    pub(crate) plugins: Plugins,
 }
 
 impl Envoy {
@@ -55,40 +47,56 @@ impl Envoy {
     }
 
     pub(crate) fn start(
-        module: &Module,
-        plugin: Rc<Plugin>,
+        config: PluginConfig,
         world: Rc<RefCell<World>>,
         workers: usize,
     ) -> Result<Self, StartError> {
-        let template = start::link(module)?;
-        let inner = Inner { template, plugin, world, slots: RefCell::default() };
-        start::initialize(&inner.instantiate(Thread::Base)?)?;
-        start::start(&inner.instantiate(Thread::Canary)?)?;
-        for thread in std::iter::once(Thread::Main).chain((0..workers).map(Thread::Worker)) {
-            let vm = Rc::new(inner.instantiate(thread)?);
-            start::start(&vm)?;
-            inner.slots.borrow_mut().push(Slot { vm, loaded_at: Duration::ZERO });
-        }
-        Ok(Self { inner: Rc::new(inner) })
+        let inner = Inner { world, workers, plugins: Plugins::default() };
+        let first = inner.add(config)?;
+        Ok(Self { inner: Rc::new(inner), first })
+    }
+
+    /// The plugin that it was started with.
+    #[must_use]
+    pub fn plugin(&self) -> Plugin {
+        Plugin { inner: self.inner.clone(), installed: self.first.clone() }
+    }
+
+    /// Adds a plugin, as on another listener. A canary tries it first, and then each thread gets a root context
+    /// for it.
+    ///
+    /// # Errors
+    /// Names what is wrong with the module, or what the filter did not accept.
+    pub fn add_plugin(&self, config: PluginConfig) -> Result<Plugin, StartError> {
+        let installed = self.inner.add(config)?;
+        Ok(Plugin { inner: self.inner.clone(), installed })
+    }
+
+    /// Updates the configuration of the plugin that it was started with; see [`Plugin::update`].
+    ///
+    /// # Errors
+    /// If the filter does not accept it.
+    pub fn update_config(&self, config: impl AsRef<[u8]>) -> Result<(), StartError> {
+        let plugin = self.plugin();
+        plugin.update(plugin.config().plugin_config(config))
     }
 
     /// A worker thread, from zero. Asking for one that does not exist gives the last one.
     #[must_use]
     pub fn worker(&self, index: usize) -> Worker {
-        Worker { inner: self.inner.clone(), slot: (index + 1).min(self.inner.slots.borrow().len() - 1) }
+        self.plugin().worker(index)
     }
 
     /// Every worker thread.
     #[must_use]
     pub fn workers(&self) -> Vec<Worker> {
-        let count = self.inner.slots.borrow().len();
-        (1..count).map(|slot| Worker { inner: self.inner.clone(), slot }).collect()
+        self.plugin().workers()
     }
 
     /// The main thread, which has a full VM but sees no request.
     #[must_use]
     pub fn main_thread(&self) -> Worker {
-        Worker { inner: self.inner.clone(), slot: 0 }
+        self.plugin().main_thread()
     }
 
     /// Lets virtual time pass, and everything happen that falls due, by time.
@@ -98,19 +106,18 @@ impl Envoy {
     pub fn advance(&self, time: Duration) {
         let until = self.now().saturating_add(time);
         loop {
-            let [callout, tick] = [self.inner.next_callout(), self.inner.next_tick()];
+            let (callout, tick) = (self.inner.next_callout(), self.inner.next_tick());
             let is_callout =
-                callout.as_ref().is_some_and(|(due, _)| tick.as_ref().is_none_or(|(tick, _)| due <= tick));
-            let Some((due, vm)) = if is_callout { callout } else { tick }.filter(|(due, _)| *due <= until)
-            else {
-                break;
-            };
+                callout.as_ref().is_some_and(|(due, _)| tick.as_ref().is_none_or(|(tick, ..)| due <= tick));
+            let due =
+                if is_callout { callout.as_ref().map(|(due, _)| *due) } else { tick.as_ref().map(|t| t.0) };
+            let Some(due) = due.filter(|due| *due <= until) else { break };
             let now = due.max(self.now());
             self.inner.world.borrow_mut().elapsed = now;
-            if is_callout {
-                vm.with(callout::run_next);
-            } else {
-                fire_tick(&vm, now);
+            match (callout, tick) {
+                (Some((_, vm)), _) if is_callout => vm.with(callout::run_next),
+                (_, Some((_, vm, root))) => fire_tick(&vm, root, now),
+                _ => break,
             }
         }
         self.inner.world.borrow_mut().elapsed = until;
@@ -183,7 +190,13 @@ impl Envoy {
     /// The value of a key of shared data.
     #[must_use]
     pub fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
-        self.inner.world.borrow().shared_data.get(key.as_bytes()).ok().map(|(value, _)| value)
+        self.plugin().shared_data(key)
+    }
+
+    /// A shared queue, once a VM has registered it.
+    #[must_use]
+    pub fn queue(&self, name: &str) -> Option<Queue> {
+        self.plugin().queue(name)
     }
 
     /// What the filter has logged at the level of the log or above, in order, base and canary included; up to
@@ -225,58 +238,25 @@ impl Envoy {
         );
     }
 
-    /// Shuts the filter down in every VM: `proxy_on_done`, and `proxy_on_delete` unless it wants to wait.
+    /// Ends the process: open requests are reset, and each root context gets `proxy_on_done`, and
+    /// `proxy_on_delete` unless it wants to wait, for which nobody waits any more.
     pub fn shut_down(&self) {
         for vm in self.inner.vms() {
             vm.with(|cx| {
-                let outcome = vm::call(cx, callback::DONE, ROOT, &[ROOT]);
-                action::finish(cx);
-                if outcome == Outcome::Returned(0) {
-                    cx.data_mut().root.pending_done = true;
-                    return;
+                let open = cx.data().streams.iter().filter(|(_, stream)| stream.end.is_none());
+                for id in open.map(|(id, _)| *id).collect::<Vec<_>>() {
+                    http::end(cx, id, Ending::Reset);
+                    network::close(cx, id, By::Local);
                 }
-                cx.data_mut().after_call.push_back(Action::DeleteRoot);
-                action::finish(cx);
             });
         }
+        self.inner.end();
     }
 }
 
 impl Inner {
-    fn instantiate(&self, thread: Thread) -> Result<Vm, StartError> {
-        Vm::instantiate(&self.template, thread, self.world.clone(), self.plugin.clone())
-    }
-
     fn vms(&self) -> Vec<Rc<Vm>> {
-        self.slots.borrow().iter().map(|slot| slot.vm.clone()).collect()
-    }
-
-    /// The VM of a thread. There is a main thread, whatever is asked for.
-    pub(crate) fn vm(&self, slot: usize) -> Option<Rc<Vm>> {
-        self.slots.borrow().get(slot).map(|slot| slot.vm.clone())
-    }
-
-    /// The VM for a new request: another one if it is dead and may be replaced.
-    pub(crate) fn vm_for_request(&self, index: usize) -> Option<Rc<Vm>> {
-        let vm = self.vm(index)?;
-        let now = self.world.borrow().elapsed;
-        let is_dead = vm.read(VmState::failed);
-        if !is_dead || self.plugin.failure_policy != FailurePolicy::Reload {
-            return Some(vm);
-        }
-        let mut slots = self.slots.borrow_mut();
-        let slot = slots.get_mut(index)?;
-        if now < slot.loaded_at + RELOAD_BACKOFF {
-            return Some(vm);
-        }
-        slot.loaded_at = now;
-        if let Ok(fresh) = self.instantiate(vm.thread)
-            && start::start(&fresh).is_ok()
-        {
-            vm.write(|state| state.callouts.drop_open());
-            slot.vm = Rc::new(fresh);
-        }
-        Some(slot.vm.clone())
+        self.world.borrow().vms.clone()
     }
 
     /// When the next thing happens to a call-out, and to which VM's.
@@ -286,13 +266,16 @@ impl Inner {
         next.min_by_key(|(next, _)| *next).map(|((due, _), vm)| (due, vm))
     }
 
-    /// The next tick of all VMs; of those at the same time, the first VM's.
-    fn next_tick(&self) -> Option<(Duration, Rc<Vm>)> {
-        let ticks = self.vms().into_iter().filter_map(|vm| {
-            let due = vm.read(|state| state.root.tick.filter(|_| !state.failed()))?.due;
-            Some((due, vm))
+    /// The next tick of all root contexts; of those at the same time, the first VM's.
+    fn next_tick(&self) -> Option<(Duration, Rc<Vm>, u32)> {
+        let ticks = self.vms().into_iter().filter(|vm| vm.read(VmState::is_alive)).filter_map(|vm| {
+            let first = vm.read(|state| {
+                let due = state.roots.iter().filter_map(|(id, root)| Some((root.tick?.due, *id)));
+                due.min_by_key(|(due, _)| *due)
+            });
+            first.map(|(due, root)| (due, vm, root))
         });
-        ticks.min_by_key(|(due, _)| *due)
+        ticks.min_by_key(|(due, ..)| *due)
     }
 
     pub(crate) fn last_events(&self, count: usize) -> String {
@@ -306,6 +289,9 @@ impl Inner {
 impl Drop for Inner {
     #[expect(clippy::print_stderr, reason = "a test's output is where its author looks")]
     fn drop(&mut self) {
+        // The VMs know the world as well.
+        let vms = std::mem::take(&mut self.world.borrow_mut().vms);
+        drop(vms);
         let world = self.world.borrow();
         if !world.violations.is_empty() && !world.violations_seen && !std::thread::panicking() {
             eprintln!("the filter misbehaved:\n{}", lines(&world.violations));
@@ -316,18 +302,18 @@ impl Drop for Inner {
 impl fmt::Debug for Envoy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envoy")
-            .field("workers", &self.inner.slots.borrow().len().saturating_sub(1))
+            .field("workers", &self.inner.workers)
             .field("now", &self.now())
             .finish_non_exhaustive()
     }
 }
 
 /// Fires a tick. The next one counts from its end.
-fn fire_tick(vm: &Vm, now: Duration) {
+fn fire_tick(vm: &Vm, root: u32, now: Duration) {
     vm.with(|cx| {
-        vm::call(cx, callback::TICK, ROOT, &[ROOT]);
+        vm::call(cx, callback::TICK, root, &[root]);
         action::finish(cx);
-        if let Some(tick) = &mut cx.data_mut().root.tick {
+        if let Some(tick) = cx.data_mut().roots.get_mut(&root).and_then(|root| root.tick.as_mut()) {
             tick.due = now + tick.period;
         }
     });

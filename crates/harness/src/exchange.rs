@@ -156,6 +156,11 @@ impl Exchange {
         self.part(Direction::Request, Part::Data { bytes: Vec::new(), end: true });
     }
 
+    /// The client sends HTTP/2 metadata of so many entries, which is all that the filter gets to know of it.
+    pub fn send_metadata(&self, entries: u32) {
+        self.drive(|cx, id| http::metadata(cx, id, Direction::Request, entries));
+    }
+
     /// The client goes away.
     pub fn disconnect(&self) {
         self.drive(|cx, id| {
@@ -175,6 +180,11 @@ impl Exchange {
     /// The upstream sends a part of the response body, with more to follow.
     pub fn respond_data(&self, bytes: impl AsRef<[u8]>) {
         self.part(Direction::Response, Part::Data { bytes: bytes.as_ref().to_vec(), end: false });
+    }
+
+    /// The upstream sends HTTP/2 metadata of so many entries.
+    pub fn respond_metadata(&self, entries: u32) {
+        self.drive(|cx, id| http::metadata(cx, id, Direction::Response, entries));
     }
 
     /// The upstream sends trailers, and with them the end of the response.

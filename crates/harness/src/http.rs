@@ -5,7 +5,8 @@ use crate::callback::{self, Callback, Outcome};
 use crate::header_map::HeaderMap;
 use crate::plugin::FailurePolicy;
 use crate::reply::Reply;
-use crate::state::{Cx, ROOT};
+use crate::root;
+use crate::state::Cx;
 use crate::stream::{Ending, Part, Path, Stage, Stream};
 use crate::trace::What;
 use crate::vm;
@@ -59,6 +60,10 @@ pub(crate) fn headers(cx: &mut Cx<'_>, id: u32, direction: Direction, headers: H
     let verdict = ask(cx, id, direction, callback, &[id, count, u32::from(end)]);
     let Some(path) = self::path(cx, id, direction) else { return };
     if path.stage != Stage::Waiting {
+        // Continued within the callback: the headers have gone on. What follows them waits, if it says so.
+        if verdict != Verdict::Continue && !path.end_seen {
+            path.stage = Stage::HeldHeaders;
+        }
         return;
     }
     match verdict {
@@ -136,6 +141,15 @@ fn trailers(cx: &mut Cx<'_>, id: u32, direction: Direction, map: HeaderMap) {
     }
 }
 
+/// Tells the filter of metadata, which goes on whatever it answers.
+pub(crate) fn metadata(cx: &mut Cx<'_>, id: u32, direction: Direction, entries: u32) {
+    let callback = match direction {
+        Direction::Request => callback::REQUEST_METADATA,
+        Direction::Response => callback::RESPONSE_METADATA,
+    };
+    ask(cx, id, direction, callback, &[id, entries]);
+}
+
 /// `proxy_continue_stream`, after the callback.
 pub(crate) fn resume(cx: &mut Cx<'_>, id: u32, direction: Direction) {
     let Some(path) = path(cx, id, direction) else { return };
@@ -200,7 +214,7 @@ pub(crate) fn reset(cx: &mut Cx<'_>, id: u32) {
 
 /// Ends a stream: the filter may log it, and then forgets it.
 pub(crate) fn end(cx: &mut Cx<'_>, id: u32, ending: Ending) {
-    let Some(stream) = open(cx, id) else { return };
+    let Some(stream) = open(cx, id).filter(|stream| stream.network.is_none()) else { return };
     stream.end = Some(ending);
     if ending == Ending::Replied
         && let Some(reply) = stream.replying.take()
@@ -222,15 +236,23 @@ pub(crate) fn end(cx: &mut Cx<'_>, id: u32, ending: Ending) {
         vm::call(cx, callback, id, &[id]);
         action::finish(cx);
     }
+    forget(cx, id);
+}
+
+/// The context of a stream that has ended is gone, and its root context may be the next.
+pub(crate) fn forget(cx: &mut Cx<'_>, id: u32) {
     if let Some(stream) = cx.data_mut().streams.get_mut(&id) {
         stream.alive = false;
+        let root = stream.root;
+        root::end_if_unused(cx, root);
     }
 }
 
-fn create(cx: &mut Cx<'_>, id: u32) {
+pub(crate) fn create(cx: &mut Cx<'_>, id: u32) {
     let Some(stream) = cx.data_mut().streams.get_mut(&id) else { return };
     if !std::mem::replace(&mut stream.created, true) {
-        vm::call(cx, callback::CONTEXT_CREATE, id, &[id, ROOT]);
+        let root = stream.root;
+        vm::call(cx, callback::CONTEXT_CREATE, id, &[id, root]);
         action::finish(cx);
     }
 }
@@ -277,11 +299,13 @@ fn ask(
     }
 }
 
-/// The policy is for new requests: Envoy answers those that the VM had seen before it died.
+/// With Envoy's newer policy, only new requests go on without their filter.
 fn without_vm(cx: &mut Cx<'_>, id: u32, was_dead: bool) -> Verdict {
     let is_new = was_dead && cx.data().streams.get(&id).is_some_and(|stream| stream.is_unseen);
-    if is_new && cx.data().plugin.failure_policy == FailurePolicy::Open {
-        return Verdict::Continue;
+    match policy(cx, id) {
+        Some(FailurePolicy::LegacyOpen) => return Verdict::Continue,
+        Some(FailurePolicy::Open) if is_new => return Verdict::Continue,
+        _ => {}
     }
     if let Some(stream) = open(cx, id)
         && !std::mem::replace(&mut stream.failed, true)
@@ -291,6 +315,23 @@ fn without_vm(cx: &mut Cx<'_>, id: u32, was_dead: bool) -> Verdict {
         reply(cx, id, Reply::fail_stream());
     }
     Verdict::Drop
+}
+
+/// A filter before this one answers the request: this one logs it, and sees nothing else of it.
+pub(crate) fn refused(cx: &mut Cx<'_>, id: u32, headers: HeaderMap, reply: Reply) {
+    let Some(stream) = open(cx, id) else { return };
+    let (map, body) = reply.response(&headers);
+    stream.request.headers = Some(headers);
+    stream.details = Some(reply.details.clone());
+    stream.replying = Some(reply);
+    stream.response = Path { headers: Some(map), body, passed: true, ended: true, ..Path::default() };
+    end(cx, id, Ending::Replied);
+}
+
+/// What the plugin of a stream wants to happen once the VM is dead.
+pub(crate) fn policy(cx: &Cx<'_>, id: u32) -> Option<FailurePolicy> {
+    let state = cx.data();
+    Some(state.roots.get(&state.root_of(id))?.plugin.failure_policy)
 }
 
 /// Ends the stream once its response has gone out to the last byte.

@@ -57,41 +57,68 @@
 //! filter that loops, allocates or calls the host without end dies of it, with a [`Failure`] that names the
 //! callback, the [`Cause`] and the functions on the stack.
 //!
+//! [`Worker::connect`] opens a connection for a network filter. [`Envoy::add_plugin`] adds a second configuration,
+//! [`Envoy::update_config`] changes one, [`Envoy::queue`] looks into a shared queue, and [`Module::audit`] tells
+//! without running it which Envoys a module links on.
+//!
 //! # What is emulated
 //!
-//! Logs, time and ticks, header maps, bodies, trailers, local responses, closing, pausing and continuing
-//! streams, properties and filter state, metrics, shared data, effective contexts, HTTP calls, unary gRPC calls
-//! and gRPC streams with their timeouts and every way of failing, configuration, the failure policies, and WASI
-//! as far as Envoy has it. What links but does nothing yet answers [`Status::Unimplemented`] and says so in the
-//! trace: shared queues. Foreign functions are all unknown. There are no routes and no other filters, and
-//! Envoy's own headers, such as `x-request-id`, are not added, to call-outs and their answers neither. Of ABI
-//! 0.1.0, modules load, and their headers come as they expect them.
+//! ABI 0.2.1, 0.2.0 and 0.1.0, each with its own calls and types, and WASI as far as Envoy has it: logs, time and
+//! ticks, header maps, bodies, trailers, metadata, local responses, closing, pausing and continuing streams,
+//! properties and filter state, metrics, shared data and shared queues, effective contexts, foreign functions,
+//! HTTP calls, unary gRPC calls and gRPC streams with their timeouts and every way of failing, configuration, and
+//! network filters in front of a TCP proxy. Envoy's life cycle: base, canary,
+//! main thread and workers, several plugins in one VM, configuration updates, singletons, contexts that only log,
+//! delayed ends of root contexts, and the failure policies with their back-off.
+//!
+//! What links but does nothing yet answers [`Status::Unimplemented`] and says so in the trace:
+//! `envoy_resolve_dns`, which no SDK offers.
+//!
+//! Of Envoy's foreign functions there are `declare_property`, `set_envoy_filter_state` for the keys that Envoy
+//! documents, and `clear_route_cache`, which has no effect because there are no routes. Those that need a
+//! compressor, a signature library or CEL are not there (`compress`, `uncompress`, `sign`, `verify_signature`,
+//! `expr_create`, `expr_evaluate`, `expr_delete`): like a name that Envoy does not know, they answer
+//! [`Status::NotFound`], and the trace tells the difference. [`Builder::foreign_function`] puts others in their
+//! place.
+//!
+//! Each request passes one filter: there are no routes and no other filters, and Envoy's own headers, such as
+//! `x-request-id`, are not added, to call-outs and their answers neither. Threads take turns, in the order in which things were asked for; a filter that
+//! depends on another order of them is one that would sometimes fail in Envoy.
 
 pub mod artifact;
 
 mod abi;
 mod action;
+mod audit;
 mod builder;
 mod callback;
 mod callout;
+mod connection;
 mod cost;
 mod envoy;
 mod error;
 mod exchange;
 mod fault;
+mod foreign;
 mod header_map;
 mod http;
+mod installed;
 mod limits;
 mod log;
 mod memory;
 mod metrics;
 mod module;
+mod network;
 mod pairs;
 mod plugin;
+mod post;
 mod property;
+mod queue;
 mod reply;
 mod request;
+mod root;
 mod shared_data;
+mod shared_queue;
 mod start;
 mod state;
 mod status;
@@ -104,18 +131,22 @@ mod wasi;
 mod worker;
 mod world;
 
+pub use audit::{Audit, ImportAudit, Links};
 pub use builder::Builder;
 pub use callout::{Answer, Callout, CalloutKind, Cluster, GrpcCall, GrpcStream, HttpCall};
+pub use connection::{Connection, ConnectionBuilder};
 pub use cost::Cost;
 pub use envoy::Envoy;
 pub use error::{Cause, Failure, ModuleError, StartError};
 pub use exchange::{Exchange, Response, State};
 pub use fault::Fault;
 pub use header_map::{HeaderMap, Of};
+pub use installed::Plugin;
 pub use log::{Level, Log};
 pub use module::Module;
-pub use plugin::FailurePolicy;
+pub use plugin::{FailurePolicy, PluginConfig};
 pub use property::Property;
+pub use queue::Queue;
 pub use reply::LocalReply;
 pub use request::RequestBuilder;
 /// The macro and type of JSON, for properties.

@@ -34,6 +34,11 @@ impl Metrics {
         self.numbers.iter().map(|((name, _), value)| (name.as_str(), *value))
     }
 
+    /// Adds one to a counter of Envoy's own.
+    pub(crate) fn count(&mut self, name: &str) {
+        *self.numbers.entry((name.to_owned(), Kind::Counter)).or_default() += 1;
+    }
+
     fn define(&mut self, kind: Kind, name: &str) {
         match kind {
             Kind::Histogram => drop(self.histograms.entry(name.to_owned()).or_default()),

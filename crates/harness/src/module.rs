@@ -3,17 +3,30 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmtime::{Config, Engine};
 
+use wasmparser::{Parser, Payload};
+
 use crate::abi::Abi;
+use crate::audit::Audit;
 use crate::error::ModuleError;
 
 /// A compiled filter. Cloning is cheap, and the same bytes are compiled once per process.
 #[derive(Clone)]
 pub struct Module {
     pub(crate) inner: wasmtime::Module,
+    /// Tells modules apart: their number within the process.
+    number: usize,
+    /// The custom sections and their sizes.
+    pub(crate) sections: Arc<[(String, usize)]>,
+}
+
+impl PartialEq for Module {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
 }
 
 impl Module {
@@ -43,9 +56,15 @@ impl Module {
         let malformed = |error: wasmtime::Error| ModuleError::Malformed(format!("{error:#}"));
         let engine = engine().as_ref().map_err(|reason| ModuleError::Malformed(reason.clone()))?;
         let inner = wasmtime::Module::from_binary(engine, bytes).map_err(malformed)?;
-        let module = Self { inner };
+        let module = Self { inner, number: compiled.len(), sections: custom_sections(bytes) };
         compiled.insert(bytes.to_vec(), module.clone());
         Ok(module)
+    }
+
+    /// What the module needs of its host, and which Envoys have it.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::of(self)
     }
 
     /// Everything that the module imports, as namespace and name.
@@ -71,6 +90,16 @@ impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Module").field("abi", &self.abi()).finish_non_exhaustive()
     }
+}
+
+fn custom_sections(bytes: &[u8]) -> Arc<[(String, usize)]> {
+    // The module has been compiled, so that there is nothing in it which does not parse.
+    let payloads = Parser::new(0).parse_all(bytes).flatten();
+    let sections = payloads.filter_map(|payload| match payload {
+        Payload::CustomSection(section) => Some((section.name().to_owned(), section.data().len())),
+        _ => None,
+    });
+    sections.collect()
 }
 
 /// One engine for the process: modules belong to one, and hold no state of any VM.

@@ -47,6 +47,11 @@ impl Reply {
         }
     }
 
+    /// The answer of another filter.
+    pub(crate) fn from_elsewhere(status: u32, details: &str) -> Self {
+        Self { status, details: details.to_owned(), grpc_status: None, ..Self::fail_stream() }
+    }
+
     /// The response to a request with these headers: its headers, and its body.
     pub(crate) fn response(&self, request: &HeaderMap) -> (HeaderMap, Vec<u8>) {
         let mut headers = HeaderMap::from([(":status", self.status.to_string())]);

@@ -4,6 +4,8 @@ use crate::exchange::Exchange;
 use crate::header_map::{HeaderMap, Of};
 use crate::http::{self, Direction};
 use crate::property::Property;
+use crate::reply::Reply;
+use crate::state::Cx;
 use crate::stream::{Part, Stream};
 use crate::worker::Worker;
 
@@ -71,6 +73,16 @@ impl RequestBuilder {
         exchange
     }
 
+    /// Sends the request to a filter before this one, which answers it with this status and these response code
+    /// details. All that this filter sees of it is the log.
+    pub fn refused_by_earlier_filter(self, status: u32, details: &str) -> Exchange {
+        let Self { worker, headers, properties, .. } = self;
+        let reply = Reply::from_elsewhere(status, details);
+        let stream = Stream { properties, ..Stream::default() };
+        let (vm, id) = worker.begin(stream, |cx, id| http::refused(cx, id, headers, reply));
+        Exchange { inner: worker.inner, vm, id }
+    }
+
     /// Sends the headers, and the body so far, of a request that goes on.
     pub fn open(self) -> Exchange {
         let body = self.body.clone();
@@ -83,16 +95,9 @@ impl RequestBuilder {
 
     fn begin(self, is_whole: bool) -> Exchange {
         let Self { worker, headers, properties, .. } = self;
-        let vm = worker.inner.vm_for_request(worker.slot);
-        let id = vm.as_ref().map(|vm| {
-            vm.with(|cx| {
-                let is_unseen = cx.data().failed();
-                let stream = Stream { alive: true, is_unseen, properties, ..Stream::default() };
-                let id = cx.data_mut().add_stream(stream);
-                http::headers(cx, id, Direction::Request, headers, is_whole);
-                id
-            })
-        });
-        Exchange { inner: worker.inner, vm, id: id.unwrap_or(0) }
+        let stream = Stream { properties, ..Stream::default() };
+        let begin = |cx: &mut Cx<'_>, id| http::headers(cx, id, Direction::Request, headers, is_whole);
+        let (vm, id) = worker.begin(stream, begin);
+        Exchange { inner: worker.inner, vm, id }
     }
 }

@@ -7,24 +7,25 @@ use crate::status::Status;
 /// The process-wide store. A `cas` of zero means "whatever is there".
 #[derive(Debug)]
 pub(crate) struct SharedData {
-    values: HashMap<Vec<u8>, (Vec<u8>, u32)>,
+    by_vm_id: HashMap<String, HashMap<Vec<u8>, (Vec<u8>, u32)>>,
     next_cas: u32,
 }
 
 impl Default for SharedData {
     fn default() -> Self {
-        Self { values: HashMap::new(), next_cas: 1 }
+        Self { by_vm_id: HashMap::new(), next_cas: 1 }
     }
 }
 
 impl SharedData {
-    pub(crate) fn get(&self, key: &[u8]) -> Result<(Vec<u8>, u32), Status> {
-        self.values.get(key).cloned().ok_or(Status::NotFound)
+    pub(crate) fn get(&self, vm_id: &str, key: &[u8]) -> Result<(Vec<u8>, u32), Status> {
+        self.by_vm_id.get(vm_id).and_then(|values| values.get(key)).cloned().ok_or(Status::NotFound)
     }
 
     /// A missing key is created whatever `cas` says, so that there is no atomic create: Envoy's quirk.
-    pub(crate) fn set(&mut self, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
-        if let Some((_, current)) = self.values.get(key)
+    pub(crate) fn set(&mut self, vm_id: &str, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
+        let values = self.by_vm_id.entry(vm_id.to_owned()).or_default();
+        if let Some((_, current)) = values.get(key)
             && cas != 0
             && cas != *current
         {
@@ -32,8 +33,13 @@ impl SharedData {
         }
         let stamp = self.next_cas;
         self.next_cas = self.next_cas.checked_add(1).unwrap_or(1);
-        self.values.insert(key.to_vec(), (value.to_vec(), stamp));
+        values.insert(key.to_vec(), (value.to_vec(), stamp));
         Ok(())
+    }
+
+    /// Envoy does so when the last VM of this id is gone.
+    pub(crate) fn delete(&mut self, vm_id: &str) {
+        self.by_vm_id.remove(vm_id);
     }
 }
 
@@ -44,12 +50,12 @@ mod tests {
     #[test]
     fn a_stale_cas_is_refused_and_a_missing_key_is_created_regardless() {
         let mut data = SharedData::default();
-        assert_eq!(data.get(b"k"), Err(Status::NotFound));
-        assert_eq!(data.set(b"k", b"a", 77), Ok(()));
-        let Ok((_, cas)) = data.get(b"k") else { panic!("the key was created") };
-        assert_eq!(data.set(b"k", b"b", cas), Ok(()));
-        assert_eq!(data.set(b"k", b"c", cas), Err(Status::CasMismatch));
-        assert_eq!(data.set(b"k", b"d", 0), Ok(()));
-        assert_eq!(data.get(b"k").map(|(value, _)| value), Ok(b"d".to_vec()));
+        assert_eq!(data.get("", b"k"), Err(Status::NotFound));
+        assert_eq!(data.set("", b"k", b"a", 77), Ok(()));
+        let Ok((_, cas)) = data.get("", b"k") else { panic!("the key was created") };
+        assert_eq!(data.set("", b"k", b"b", cas), Ok(()));
+        assert_eq!(data.set("", b"k", b"c", cas), Err(Status::CasMismatch));
+        assert_eq!(data.set("", b"k", b"d", 0), Ok(()));
+        assert_eq!(data.get("", b"k").map(|(value, _)| value), Ok(b"d".to_vec()));
     }
 }

@@ -3,7 +3,6 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
-use std::time::Duration;
 
 use wasmtime::{Func, Memory, StoreContextMut};
 
@@ -14,7 +13,8 @@ use crate::error::Failure;
 use crate::fault::Effect;
 use crate::limits::Limits;
 use crate::metrics::MetricIds;
-use crate::plugin::Plugin;
+use crate::plugin::{PluginConfig, VmKey};
+use crate::root::Root;
 use crate::stream::Stream;
 use crate::thread::Thread;
 use crate::trace::What;
@@ -24,13 +24,12 @@ use crate::world::World;
 /// A VM from inside or outside of a callback.
 pub(crate) type Cx<'a> = StoreContextMut<'a, VmState>;
 
-/// The id of the root context: the first that a VM gives out.
-pub(crate) const ROOT: u32 = 1;
-
 pub(crate) struct VmState {
     pub(crate) thread: Thread,
     pub(crate) world: Rc<RefCell<World>>,
-    pub(crate) plugin: Rc<Plugin>,
+    /// The plugin that the VM was made for. What is the VM's own holds for the others in it as well.
+    pub(crate) plugin: Rc<PluginConfig>,
+    pub(crate) vm_key: Rc<VmKey>,
     pub(crate) limits: Limits,
     pub(crate) exports: HashMap<&'static str, Func>,
     pub(crate) memory: Option<Memory>,
@@ -48,35 +47,20 @@ pub(crate) struct VmState {
     pub(crate) restricted: Option<&'static [&'static str]>,
     /// The readable arguments of the host call that is running.
     pub(crate) note: String,
-    pub(crate) root: Root,
+    pub(crate) roots: BTreeMap<u32, Root>,
+    /// Whether no plugin has it any more; it is called no more.
+    pub(crate) retired: bool,
     pub(crate) streams: BTreeMap<u32, Stream>,
     pub(crate) callouts: Callouts,
     pub(crate) metrics: MetricIds,
+    /// The properties that contexts have declared, and whether each is read-only once it is set.
+    pub(crate) declared: BTreeMap<(u32, String), bool>,
+    /// The data of a call that the host makes by number, while it lasts.
+    pub(crate) call_data: Vec<u8>,
     pub(crate) cost: Cost,
     /// The host calls that the outermost running callback has made.
     pub(crate) host_calls: u64,
     next_context: u32,
-}
-
-/// The root context.
-#[derive(Debug, Default)]
-pub(crate) struct Root {
-    pub(crate) created: bool,
-    /// Whether the plugin's configuration can be read at the moment.
-    pub(crate) configuring: bool,
-    /// `proxy_on_done` answered false: gone once the filter says `proxy_done`.
-    pub(crate) pending_done: bool,
-    pub(crate) deleted: bool,
-    pub(crate) tick: Option<Tick>,
-    /// What `proxy_get_status` answers.
-    pub(crate) status: (u32, String),
-}
-
-/// A running timer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tick {
-    pub(crate) period: Duration,
-    pub(crate) due: Duration,
 }
 
 /// A callback that is running.
@@ -91,11 +75,18 @@ pub(crate) struct Frame {
 }
 
 impl VmState {
-    pub(crate) fn new(thread: Thread, world: Rc<RefCell<World>>, plugin: Rc<Plugin>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        thread: Thread,
+        world: Rc<RefCell<World>>,
+        plugin: Rc<PluginConfig>,
+        vm_key: Rc<VmKey>,
+        limits: Limits,
+    ) -> Self {
         Self {
             thread,
             world,
             plugin,
+            vm_key,
             limits,
             exports: HashMap::new(),
             memory: None,
@@ -106,13 +97,16 @@ impl VmState {
             stop_iteration: false,
             restricted: None,
             note: String::new(),
-            root: Root::default(),
+            roots: BTreeMap::new(),
+            retired: false,
             streams: BTreeMap::new(),
             callouts: Callouts::default(),
             metrics: MetricIds::default(),
+            declared: BTreeMap::new(),
+            call_data: Vec::new(),
             cost: Cost::default(),
             host_calls: 0,
-            next_context: ROOT + 1,
+            next_context: 1,
         }
     }
 
@@ -120,14 +114,32 @@ impl VmState {
         self.world.borrow_mut()
     }
 
+    /// Whether the VM can be called.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.failure.is_none() && !self.retired
+    }
+
+    /// Ends the VM: its contexts, timers and call-outs are gone, without the filter being told.
+    pub(crate) fn retire(&mut self) {
+        self.retired = true;
+        self.roots.clear();
+        self.callouts.drop_open(None);
+    }
+
     pub(crate) fn failed(&self) -> bool {
         self.failure.is_some()
     }
 
     pub(crate) fn add_stream(&mut self, stream: Stream) -> u32 {
+        let id = self.new_context();
+        self.streams.insert(id, stream);
+        id
+    }
+
+    /// A context id that no context has had before.
+    pub(crate) fn new_context(&mut self) -> u32 {
         let id = self.next_context;
         self.next_context += 1;
-        self.streams.insert(id, stream);
         id
     }
 
@@ -135,7 +147,7 @@ impl VmState {
     pub(crate) fn is_context(&self, id: u32) -> bool {
         match id {
             0 => true,
-            ROOT => !self.root.deleted,
+            _ if self.roots.contains_key(&id) => true,
             _ => self.streams.get(&id).is_some_and(|stream| stream.alive),
         }
     }
@@ -153,6 +165,17 @@ impl VmState {
     pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
         let id = self.context();
         self.streams.get_mut(&id)
+    }
+
+    /// The root context of a context, which may be one itself.
+    pub(crate) fn root_of(&self, context: u32) -> u32 {
+        self.streams.get(&context).map_or(context, |stream| stream.root)
+    }
+
+    /// The root context of the one that host calls act on; none for the VM's own context.
+    pub(crate) fn root(&mut self) -> Option<&mut Root> {
+        let id = self.root_of(self.context());
+        self.roots.get_mut(&id)
     }
 
     /// Adds to the running host call's readable arguments.

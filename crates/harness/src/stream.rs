@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::cost::Cost;
 use crate::header_map::HeaderMap;
+use crate::network::Network;
 use crate::property::Property;
 use crate::reply::{LocalReply, Reply};
 
 /// A stream, from the request until nobody asks about it any more.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
+    /// The root context that its own belongs to.
+    pub(crate) root: u32,
     pub(crate) request: Path,
     pub(crate) response: Path,
+    /// The connection that it stands for, if it is not an HTTP stream.
+    pub(crate) network: Option<Network>,
     /// Whether it came in when its VM was dead already.
     pub(crate) is_unseen: bool,
     /// Whether the context can be made effective; until it is deleted.

@@ -15,6 +15,16 @@ pub enum Thread {
     Worker(usize),
 }
 
+impl Thread {
+    /// The thread that runs what is posted for a VM of this one: the canary lives on the main thread.
+    pub(crate) const fn event_loop(self) -> Self {
+        match self {
+            Self::Base | Self::Canary => Self::Main,
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -26,6 +26,22 @@ pub enum Rule {
         /// The context of the stream.
         stream: u32,
     },
+    /// One stream was closed twice in the same callback: Envoy crashes.
+    ClosedTwice {
+        /// The context of the stream.
+        stream: u32,
+    },
+    /// The response was continued before there was one: Envoy crashes.
+    ContinuedMissingResponse {
+        /// The context of the stream.
+        stream: u32,
+    },
+    /// The response was continued within the callback for its headers, which answers for them: Envoy sends them
+    /// twice.
+    ContinuedResponseInHeaders {
+        /// The context of the stream.
+        stream: u32,
+    },
     /// A call-out was made after another had failed within the same callback: Envoy hangs.
     CalloutAfterFailedCallout,
     /// A gRPC stream was used after its peer had closed it: Envoy touches freed memory.
@@ -48,7 +64,7 @@ pub enum Rule {
         token: u32,
     },
     /// A call-out was still open when its root context went away: Envoy cuts it, and its answer is lost. Give it
-    /// back in `proxy_on_done`, or put the end off until it is answered.
+    /// back in `proxy_on_done`, or put the end off until it is answered, for which Envoy waits unless the process ends.
     LeakedCallout {
         /// The token of the call-out.
         token: u32,
@@ -71,6 +87,20 @@ impl fmt::Display for Rule {
             Self::RepliedAndClosed { stream } => {
                 write!(f, "stream #{stream} was both answered and closed: Envoy crashes")
             }
+            Self::ClosedTwice { stream } => {
+                write!(f, "stream #{stream} was closed twice in the same callback: Envoy crashes")
+            }
+            Self::ContinuedMissingResponse { stream } => {
+                write!(
+                    f,
+                    "the response of stream #{stream} was continued before there was one: Envoy crashes"
+                )
+            }
+            Self::ContinuedResponseInHeaders { stream } => write!(
+                f,
+                "the response of stream #{stream} was continued within the callback for its headers: \
+                 Envoy sends them twice; answer the callback with 0 instead"
+            ),
             Self::CalloutAfterFailedCallout => {
                 f.write_str("a call-out followed a failed one in the same callback: Envoy hangs")
             }

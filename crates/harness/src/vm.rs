@@ -1,14 +1,17 @@
 //! A VM: an instance of the module with its state, and the way into it.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 
 use wasmtime::{AsContextMut as _, FuncType, InstancePre, Store, Trap, Val, WasmBacktrace};
 
+use crate::abi::Abi;
 use crate::callback::{self, Callback, Outcome};
 use crate::error::{Cause, Failure, StartError, Stop};
 use crate::limits::Limits;
-use crate::plugin::Plugin;
+use crate::plugin::PluginConfig;
+use crate::post;
 use crate::state::{Cx, Frame, VmState};
 use crate::thread::Thread;
 use crate::trace::What;
@@ -18,6 +21,7 @@ use crate::world::World;
 pub(crate) struct Vm {
     pub(crate) thread: Thread,
     store: RefCell<Store<VmState>>,
+    world: Rc<RefCell<World>>,
 }
 
 impl Vm {
@@ -26,16 +30,19 @@ impl Vm {
         template: &InstancePre<VmState>,
         thread: Thread,
         world: Rc<RefCell<World>>,
-        plugin: Rc<Plugin>,
+        plugin: Rc<PluginConfig>,
     ) -> Result<Self, StartError> {
         let limits = Limits::new(plugin.memory_limit);
         let fuel = plugin.fuel_per_callback;
-        let mut store = Store::new(template.module().engine(), VmState::new(thread, world, plugin, limits));
+        let vm_key = Rc::new(plugin.vm_key());
+        let state = VmState::new(thread, world.clone(), plugin, vm_key, limits);
+        let mut store = Store::new(template.module().engine(), state);
         store.limiter(|state| &mut state.limits);
         let refused = |error: wasmtime::Error| StartError::Instantiate(format!("{error:#}"));
         store.set_fuel(fuel).map_err(refused)?;
         let instance = template.instantiate(&mut store).map_err(refused)?;
 
+        let abi = store.data().plugin.module.abi();
         let memory = instance.get_memory(&mut store, "memory");
         if memory.is_none() {
             return Err(export("memory", "is missing"));
@@ -43,19 +50,22 @@ impl Vm {
         store.data_mut().memory = memory;
         for callback in callback::ALL {
             let Some(function) = instance.get_func(&mut store, callback.name) else { continue };
-            check(callback, &function.ty(&store))?;
+            check(callback, &function.ty(&store), abi).map_err(|reason| export(callback.name, &reason))?;
             store.data_mut().exports.insert(callback.name, function);
         }
         let exports = &store.data().exports;
         if ![callback::MALLOC, callback::MEMORY_ALLOCATE].iter().any(|name| exports.contains_key(name.name)) {
             return Err(export("malloc", "is missing, and so is `proxy_on_memory_allocate`"));
         }
-        Ok(Self { thread, store: RefCell::new(store) })
+        Ok(Self { thread, store: RefCell::new(store), world })
     }
 
-    /// Runs something with the VM. Not to be nested: what runs inside gets the context handed on.
+    /// Runs something with the VM, and then what that has posted to this and other threads. Not to be nested:
+    /// what runs inside gets the context handed on.
     pub(crate) fn with<R>(&self, run: impl FnOnce(&mut Cx<'_>) -> R) -> R {
-        run(&mut self.store.borrow_mut().as_context_mut())
+        let result = run(&mut self.store.borrow_mut().as_context_mut());
+        post::deliver(&self.world);
+        result
     }
 
     /// Looks at the state between callbacks.
@@ -69,10 +79,16 @@ impl Vm {
     }
 }
 
+impl fmt::Debug for Vm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Vm").field(&self.thread).finish()
+    }
+}
+
 /// Calls an export, without the actions that Envoy runs afterwards.
 pub(crate) fn call(cx: &mut Cx<'_>, callback: &'static Callback, context: u32, arguments: &[u32]) -> Outcome {
     let state = cx.data_mut();
-    if state.failed() {
+    if !state.is_alive() {
         return Outcome::NotCalled;
     }
     let Some(function) = state.exports.get(callback.name).copied() else { return Outcome::NotCalled };
@@ -129,6 +145,11 @@ pub(crate) fn call(cx: &mut Cx<'_>, callback: &'static Callback, context: u32, a
     }
 }
 
+/// Fails if the VM is dead.
+pub(crate) fn alive(cx: &Cx<'_>) -> Result<(), StartError> {
+    cx.data().failure.clone().map_or(Ok(()), |failure| Err(StartError::Trap(failure)))
+}
+
 fn failure(state: &VmState, error: &wasmtime::Error) -> Failure {
     let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
     let name = |frame: &wasmtime::FrameInfo| {
@@ -166,18 +187,16 @@ pub(crate) fn kill(state: &mut VmState, callback: &'static str, cause: Cause, me
     state.failure.get_or_insert(failure);
 }
 
-fn check(callback: &Callback, found: &FuncType) -> Result<(), StartError> {
+/// Says what is wrong with the type of a callback. Those for headers got a third parameter with ABI 0.2.0.
+pub(crate) fn check(callback: &Callback, found: &FuncType, abi: Option<Abi>) -> Result<(), String> {
     let is_headers =
         [callback::REQUEST_HEADERS.name, callback::RESPONSE_HEADERS.name].contains(&callback.name);
-    let parameters = found.params().len();
-    let fits = parameters == callback.parameters || is_headers && parameters == 2;
+    let is_short = is_headers && abi == Some(Abi::V0_1_0);
+    let parameters = callback.parameters - usize::from(is_short);
     let is_i32 = |mut types: Box<dyn Iterator<Item = wasmtime::ValType> + '_>| types.all(|t| t.is_i32());
     let all_i32 = is_i32(Box::new(found.params())) && is_i32(Box::new(found.results()));
-    if fits && all_i32 && found.results().len() == usize::from(callback.answers) {
-        Ok(())
-    } else {
-        Err(export(callback.name, &format!("has the type {found}")))
-    }
+    let fits = found.params().len() == parameters && found.results().len() == usize::from(callback.answers);
+    if fits && all_i32 { Ok(()) } else { Err(format!("has the type {found}")) }
 }
 
 fn export(name: &str, reason: &str) -> StartError {

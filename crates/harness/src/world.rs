@@ -1,18 +1,24 @@
 //! What all VMs of one Envoy share: clock, clusters, metrics, shared data, and what was seen of them.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::callout::Cluster;
 use crate::fault::Faults;
+use crate::foreign::Functions;
 use crate::log::{Level, Log};
 use crate::metrics::Metrics;
+use crate::plugin::VmKey;
 use crate::property::Property;
 use crate::shared_data::SharedData;
+use crate::shared_queue::SharedQueues;
+use crate::thread::Thread;
 use crate::trace::Trace;
 use crate::violation::Violation;
+use crate::vm::Vm;
 
 /// 2026-01-01T00:00:00Z.
 const STARTED_AT: Duration = Duration::from_secs(1_767_225_600);
@@ -29,6 +35,12 @@ pub(crate) struct World {
     pub(crate) properties: Property,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: SharedData,
+    pub(crate) queues: SharedQueues,
+    pub(crate) functions: Functions,
+    /// The VMs in use, dead ones included, by thread and age.
+    pub(crate) vms: Vec<Rc<Vm>>,
+    /// Whether what was posted is running, or has to wait.
+    pub(crate) is_delivering: bool,
     pub(crate) log_level: Level,
     pub(crate) logs: Vec<Log>,
     /// The bytes in the logs.
@@ -53,6 +65,10 @@ impl Default for World {
             properties: Property::from(json!({"xds": {"node": {"id": "", "cluster": ""}}})),
             metrics: Metrics::default(),
             shared_data: SharedData::default(),
+            queues: SharedQueues::default(),
+            functions: Functions::default(),
+            vms: Vec::new(),
+            is_delivering: false,
             log_level: Level::Info,
             logs: Vec::new(),
             logged: 0,
@@ -75,6 +91,38 @@ impl World {
     pub(crate) fn next_order(&mut self) -> u64 {
         self.planned += 1;
         self.planned
+    }
+
+    /// Adds a VM behind those of its thread.
+    pub(crate) fn add_vm(&mut self, vm: Rc<Vm>) {
+        let place = self.vms.partition_point(|other| other.thread <= vm.thread);
+        self.vms.insert(place, vm);
+    }
+
+    /// The living VM of a thread that plugins with this key share.
+    pub(crate) fn vm(&self, thread: Thread, key: &VmKey) -> Option<Rc<Vm>> {
+        let is_it = |vm: &&Rc<Vm>| vm.thread == thread && vm.read(|s| s.is_alive() && *s.vm_key == *key);
+        self.vms.iter().find(is_it).cloned()
+    }
+
+    /// Lets go of the VMs that no plugin has any more, and of what they have shared once all of an id are gone.
+    pub(crate) fn drop_retired(&mut self) {
+        let (retired, vms) = std::mem::take(&mut self.vms).into_iter().partition(|vm| vm.read(|s| s.retired));
+        self.vms = vms;
+        let retired: Vec<Rc<Vm>> = retired;
+        for vm in retired {
+            let vm_id = vm.read(|state| state.vm_key.vm_id.clone());
+            if !self.vms.iter().any(|vm| vm.read(|state| state.vm_key.vm_id == vm_id)) {
+                self.shared_data.delete(&vm_id);
+                self.queues.delete(&vm_id);
+            }
+        }
+    }
+
+    /// How long the next reload has to wait for the last one: Envoy's `JitteredLowerBoundBackOffStrategy`.
+    pub(crate) fn next_backoff(&mut self, base: Duration) -> Duration {
+        let base = u64::try_from(base.as_millis()).unwrap_or(u64::MAX).clamp(2, u64::MAX / 2);
+        Duration::from_millis(base + self.next_random() % (base / 2))
     }
 
     /// SplitMix64: small, and every seed is a good one.

@@ -3,7 +3,6 @@
 use crate::memory;
 use crate::state::{Cx, VmState};
 use crate::status::Status;
-use crate::stream::Path;
 use crate::violation::Rule;
 
 const REQUEST_BODY: u32 = 0;
@@ -50,7 +49,7 @@ pub(super) fn set(
     cx.data_mut().note(format_args!("{}, {start}, {length}, {bytes_size} bytes", name(buffer)));
     contents(cx.data_mut(), buffer)?;
     let mut new = memory::read(cx, bytes, bytes_size)?;
-    let body = body(cx.data_mut(), buffer).ok_or(Status::BadArgument)?.visible_body();
+    let body = body(cx.data_mut(), buffer).ok_or(Status::BadArgument)?;
     match (start as usize, length as usize) {
         (0, 0) => {
             new.append(body);
@@ -66,23 +65,30 @@ pub(super) fn set(
 /// A body that is not there now is an empty buffer, not an error.
 fn contents(state: &mut VmState, buffer: u32) -> Result<Vec<u8>, Status> {
     Ok(match buffer {
-        REQUEST_BODY | RESPONSE_BODY => {
-            body(state, buffer).map(|path| path.visible_body().clone()).unwrap_or_default()
+        REQUEST_BODY | RESPONSE_BODY | DOWNSTREAM_DATA | UPSTREAM_DATA => {
+            body(state, buffer).cloned().unwrap_or_default()
         }
-        DOWNSTREAM_DATA | UPSTREAM_DATA | CALL_DATA => Vec::new(),
+        CALL_DATA => state.call_data.clone(),
         GRPC_MESSAGE => state.callouts.readable.message.clone().unwrap_or_default(),
         VM_CONFIGURATION => state.plugin.vm_config.clone(),
-        PLUGIN_CONFIGURATION if state.root.configuring => state.plugin.plugin_config.clone(),
+        PLUGIN_CONFIGURATION => {
+            let root = state.root().filter(|root| root.configuring).ok_or(Status::NotFound)?;
+            root.plugin.plugin_config.clone()
+        }
         HTTP_CALL_RESPONSE_BODY => {
             let response = state.callouts.readable.response.as_ref();
             response.map(|response| response.body.clone()).ok_or(Status::NotFound)?
         }
-        PLUGIN_CONFIGURATION => return Err(Status::NotFound),
         _ => return Err(Status::BadArgument),
     })
 }
 
-fn body(state: &mut VmState, buffer: u32) -> Option<&mut Path> {
+fn body(state: &mut VmState, buffer: u32) -> Option<&mut Vec<u8>> {
+    if let DOWNSTREAM_DATA | UPSTREAM_DATA = buffer {
+        let network = state.stream()?.network.as_mut()?;
+        let flow = if buffer == DOWNSTREAM_DATA { &mut network.downstream } else { &mut network.upstream };
+        return flow.is_readable.then_some(&mut flow.held);
+    }
     let id = state.context();
     let is_outside = state.frames.last().is_some_and(|frame| frame.context != id);
     let stream = state.stream()?;
@@ -99,7 +105,7 @@ fn body(state: &mut VmState, buffer: u32) -> Option<&mut Path> {
         RESPONSE_BODY => &mut stream.response,
         _ => return None,
     };
-    path.readable.body.then_some(path)
+    path.readable.body.then(|| path.visible_body())
 }
 
 fn name(buffer: u32) -> &'static str {

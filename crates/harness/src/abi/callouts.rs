@@ -37,7 +37,8 @@ pub(super) fn http_call(
         return Err(Status::BadArgument);
     }
     let timeout = duration(timeout);
-    let token = http::open(cx, http::Call { cluster, headers, body, trailers, timeout, is_open: false })?;
+    let token =
+        http::open(cx, http::Call { cluster, headers, body, trailers, timeout, ..http::Call::default() })?;
     memory::write_u32(cx, token_at, token)
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::action::Action;
 use crate::log::{Level, Log};
 use crate::memory;
-use crate::state::{Cx, Tick};
+use crate::root::Tick;
+use crate::state::Cx;
 use crate::status::Status;
 
 use super::quote;
@@ -68,7 +69,9 @@ pub(super) fn set_tick_period(cx: &mut Cx<'_>, milliseconds: u32) -> Result<(), 
     state.note(format_args!("{milliseconds} ms"));
     let period = Duration::from_millis(milliseconds.into());
     let due = state.world().elapsed + period;
-    state.root.tick = (milliseconds > 0).then_some(Tick { period, due });
+    if let Some(root) = state.root() {
+        root.tick = (milliseconds > 0).then_some(Tick { period, due });
+    }
     Ok(())
 }
 
@@ -86,24 +89,24 @@ pub(super) fn set_effective_context(cx: &mut Cx<'_>, context: u32) -> Result<(),
 
 pub(super) fn done(cx: &mut Cx<'_>) -> Result<(), Status> {
     let state = cx.data_mut();
-    if !std::mem::take(&mut state.root.pending_done) {
-        return Err(Status::NotFound);
-    }
-    state.after_call.push_back(Action::DeleteRoot);
+    let id = state.root_of(state.context());
+    let root = state.roots.get_mut(&id).filter(|root| root.pending_done).ok_or(Status::NotFound)?;
+    root.pending_done = false;
+    state.after_call.push_back(Action::DeleteRoot(id));
     Ok(())
 }
 
 pub(super) fn get_status(cx: &mut Cx<'_>, code_at: u32, text_at: u32, size_at: u32) -> Result<(), Status> {
-    let (code, message) = cx.data().root.status.clone();
+    let (code, message) = cx.data_mut().root().map(|root| root.status.clone()).unwrap_or_default();
     memory::write_u32(cx, code_at, code)?;
     memory::give(cx, message.as_bytes(), text_at, size_at)
 }
 
 /// The plugin's configuration while it is being configured, else the VM's: ABI 0.1.0 only.
 pub(super) fn get_configuration(cx: &mut Cx<'_>, bytes_at: u32, size_at: u32) -> Result<(), Status> {
-    let state = cx.data();
-    let plugin = &state.plugin;
-    let bytes = if state.root.configuring { &plugin.plugin_config } else { &plugin.vm_config };
-    let bytes = bytes.clone();
+    let state = cx.data_mut();
+    let configured =
+        state.root().filter(|root| root.configuring).map(|root| root.plugin.plugin_config.clone());
+    let bytes = configured.unwrap_or_else(|| state.plugin.vm_config.clone());
     memory::give(cx, &bytes, bytes_at, size_at)
 }

@@ -38,14 +38,20 @@ pub(super) fn set(
     let path = memory::read_text(cx, path, path_size)?;
     let value = memory::read(cx, value, value_size)?;
     cx.data_mut().note(format_args!("{path:?}, {}", quote(&value)));
-    let stream = cx.data_mut().stream().ok_or(Status::NotFound)?;
-    stream.filter_state.insert(format!("{FILTER_STATE_PREFIX}{path}"), value);
+    let state = cx.data_mut();
+    let is_read_only = state.declared.get(&(state.root_of(state.context()), path.clone())).copied();
+    let stream = state.stream().ok_or(Status::NotFound)?;
+    let key = format!("{FILTER_STATE_PREFIX}{path}");
+    if is_read_only == Some(true) && stream.filter_state.contains_key(&key) {
+        return Err(Status::BadArgument);
+    }
+    stream.filter_state.insert(key, value);
     Ok(())
 }
 
 fn find(state: &mut VmState, path: &[&str]) -> Option<Property> {
     let (top, rest) = path.split_first()?;
-    let plugin = state.plugin.clone();
+    let plugin = state.root().map(|root| root.plugin.clone());
     let stream = state.stream();
     if !property::is_known(top) {
         let set = stream
@@ -76,12 +82,16 @@ fn find(state: &mut VmState, path: &[&str]) -> Option<Property> {
         }
     }
     let given = state.world().properties.at(path).cloned();
-    given.or_else(|| match (*top, rest) {
-        ("plugin_name", []) => Some(plugin.name.clone().into()),
-        ("plugin_root_id", []) => Some(plugin.root_id.clone().into()),
-        ("plugin_vm_id", []) => Some(plugin.vm_id.clone().into()),
-        _ => None,
-    })
+    let of_plugin = || {
+        let plugin = plugin?;
+        match (*top, rest) {
+            ("plugin_name", []) => Some(plugin.name.clone().into()),
+            ("plugin_root_id", []) => Some(plugin.root_id.clone().into()),
+            ("plugin_vm_id", []) => Some(plugin.vm_id.clone().into()),
+            _ => None,
+        }
+    };
+    given.or_else(of_plugin)
 }
 
 /// `request.…`, as far as the headers tell.

@@ -16,7 +16,8 @@ pub(super) fn get(
 ) -> Result<(), Status> {
     let key = memory::read(cx, key, key_size)?;
     cx.data_mut().note(quote(&key));
-    let (value, cas) = cx.data().world().shared_data.get(&key)?;
+    let state = cx.data();
+    let (value, cas) = state.world().shared_data.get(&state.vm_key.vm_id, &key)?;
     memory::give(cx, &value, value_at, size_at)?;
     memory::write_u32(cx, cas_at, cas)
 }
@@ -32,5 +33,6 @@ pub(super) fn set(
     let key = memory::read(cx, key, key_size)?;
     let value = memory::read(cx, value, value_size)?;
     cx.data_mut().note(format_args!("{}, {}, cas {cas}", quote(&key), quote(&value)));
-    cx.data().world().shared_data.set(&key, &value, cas)
+    let state = cx.data();
+    state.world().shared_data.set(&state.vm_key.vm_id, &key, &value, cas)
 }

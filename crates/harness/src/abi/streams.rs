@@ -8,7 +8,7 @@ use crate::pairs;
 use crate::reply::Reply;
 use crate::state::Cx;
 use crate::status::Status;
-use crate::stream::{Readable, Stream};
+use crate::stream::{Readable, Stage, Stream};
 use crate::violation::Rule;
 
 use super::quote;
@@ -43,8 +43,8 @@ pub(super) fn send_local_response(
     let reply = Reply { status, headers, body, details, grpc_status };
     state.stop_iteration = true;
     let id = state.context();
-    // The root context has nothing to answer, and is told nothing of it.
-    let Some(stream) = state.stream() else { return Ok(()) };
+    // The root context and connections have nothing to answer, and are told nothing of it.
+    let Some(stream) = state.stream().filter(|stream| stream.network.is_none()) else { return Ok(()) };
     stream.reply_queued = true;
     state.after_call.push_back(Action::Reply(id, reply));
     refuse_both(cx, id);
@@ -54,15 +54,22 @@ pub(super) fn send_local_response(
 pub(super) fn close_stream(cx: &mut Cx<'_>, kind: u32) -> Result<(), Status> {
     let state = cx.data_mut();
     state.note(name(kind));
+    let id = state.context();
+    let is_network = state.stream().is_some_and(|stream| stream.network.is_some());
     match kind {
-        REQUEST | RESPONSE => {}
-        DOWNSTREAM | UPSTREAM => return Ok(()),
+        REQUEST | RESPONSE if !is_network => {}
+        DOWNSTREAM | UPSTREAM if is_network => {
+            state.after_call.push_back(Action::CloseConnection(id));
+            return Ok(());
+        }
+        REQUEST | RESPONSE | DOWNSTREAM | UPSTREAM => return Ok(()),
         _ => return Err(Status::BadArgument),
     }
-    let id = state.context();
     let Some(stream) = state.stream() else { return Ok(()) };
     stream.details.get_or_insert_with(|| "wasm_close_stream".to_owned());
-    stream.reset_queued = true;
+    if std::mem::replace(&mut stream.reset_queued, true) && stream.end.is_none() {
+        state.violate(Rule::ClosedTwice { stream: id });
+    }
     state.after_call.push_back(Action::Reset(id));
     refuse_both(cx, id);
     Ok(())
@@ -74,14 +81,28 @@ pub(super) fn continue_stream(cx: &mut Cx<'_>, kind: u32) -> Result<(), Status> 
     let direction = match kind {
         REQUEST => Direction::Request,
         RESPONSE => Direction::Response,
-        DOWNSTREAM => return Ok(()),
+        DOWNSTREAM => {
+            let id = state.context();
+            state.after_call.push_back(Action::ContinueConnection(id));
+            return Ok(());
+        }
         UPSTREAM => return Err(Status::Unimplemented),
         _ => return Err(Status::BadArgument),
     };
     let id = state.context();
-    let Some(stream) = state.stream() else { return Ok(()) };
+    let Some(stream) = state.stream().filter(|stream| stream.network.is_none()) else { return Ok(()) };
+    let response = &stream.response;
+    let misuse = match response.headers {
+        _ if direction == Direction::Request || stream.end.is_some() || stream.reply_queued => None,
+        None => Some(Rule::ContinuedMissingResponse { stream: id }),
+        Some(_) if response.stage == Stage::Waiting => Some(Rule::ContinuedResponseInHeaders { stream: id }),
+        Some(_) => None,
+    };
     // Envoy takes the request's away in either direction, and never the response's.
     stream.request.readable = Readable::default();
+    if let Some(rule) = misuse {
+        state.violate(rule);
+    }
     state.after_call.push_back(Action::Continue(id, direction));
     Ok(())
 }

@@ -27,6 +27,8 @@ pub(super) struct Calls {
 /// A call that was made, or that failed to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Call {
+    /// The root context that it belongs to.
+    pub(crate) root: u32,
     pub(crate) cluster: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -38,8 +40,9 @@ pub(crate) struct Call {
 }
 
 impl Calls {
-    pub(super) fn drop_open(&mut self) -> Vec<u32> {
-        let calls = self.by_token.iter_mut();
+    pub(super) fn drop_open(&mut self, root: Option<u32>) -> Vec<u32> {
+        let all = self.by_token.iter_mut();
+        let calls = all.filter(|(_, call)| root.is_none_or(|root| call.root == root));
         calls.filter_map(|(token, call)| std::mem::take(&mut call.is_open).then_some(*token)).collect()
     }
 }
@@ -62,6 +65,7 @@ impl Call {
 pub(crate) fn open(cx: &mut Cx<'_>, mut call: Call) -> Result<u32, Status> {
     let state = cx.data_mut();
     check_time(state);
+    call.root = state.root_of(state.context());
     let cluster = state.world().clusters.get(&call.cluster).cloned().ok_or(Status::BadArgument)?;
     if [":path", ":method", ":authority"].iter().any(|name| !call.headers.contains(name)) {
         return Err(Status::BadArgument);

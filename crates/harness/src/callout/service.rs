@@ -63,13 +63,14 @@ fn string(bytes: &[u8], wanted: u64) -> Option<String> {
 
 /// The value of a field, as far as a parser that does not know it can tell.
 #[derive(Debug)]
-enum Field<'a> {
+pub(crate) enum Field<'a> {
     Bytes(&'a [u8]),
     Number(u64),
     Other,
 }
 
-fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
+/// The fields of a message, in order; none if it does not parse.
+pub(crate) fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         fields.push(field(&mut bytes, MAX_DEPTH)?);

@@ -24,6 +24,8 @@ pub(super) struct Streams {
 /// A stream that was opened, or that failed to.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
+    /// The root context that it belongs to.
+    pub(crate) root: u32,
     pub(crate) cluster: String,
     pub(crate) service: String,
     pub(crate) method: String,
@@ -47,9 +49,10 @@ pub(crate) struct Stream {
 }
 
 impl Streams {
-    pub(super) fn drop_open(&mut self) -> Vec<u32> {
+    pub(super) fn drop_open(&mut self, root: Option<u32>) -> Vec<u32> {
         let mut open = Vec::new();
-        for (token, stream) in &mut self.by_token {
+        let all = self.by_token.iter_mut();
+        for (token, stream) in all.filter(|(_, stream)| root.is_none_or(|root| stream.root == root)) {
             if stream.is_open() {
                 stream.cancelled = true;
                 open.push(*token);
@@ -89,6 +92,7 @@ impl Stream {
 pub(crate) fn open(cx: &mut Cx<'_>, target: &[u8], mut stream: Stream) -> Result<u32, Status> {
     let state = cx.data_mut();
     check_time(state);
+    stream.root = state.root_of(state.context());
     let target = target::resolve(state, target)?;
     stream.metadata = target.metadata_with(&stream.metadata);
     stream.cluster.clone_from(&target.cluster);

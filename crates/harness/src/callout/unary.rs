@@ -28,6 +28,8 @@ pub(super) struct Calls {
 /// A call that was made, or that failed to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Call {
+    /// The root context that it belongs to.
+    pub(crate) root: u32,
     pub(crate) cluster: String,
     pub(crate) service: String,
     pub(crate) method: String,
@@ -52,8 +54,9 @@ impl Calls {
         }
     }
 
-    pub(super) fn drop_open(&mut self) -> Vec<u32> {
-        let calls = self.by_token.iter_mut();
+    pub(super) fn drop_open(&mut self, root: Option<u32>) -> Vec<u32> {
+        let all = self.by_token.iter_mut();
+        let calls = all.filter(|(_, call)| root.is_none_or(|root| call.root == root));
         calls.filter_map(|(token, call)| std::mem::take(&mut call.is_open).then_some(*token)).collect()
     }
 }
@@ -76,6 +79,7 @@ impl Call {
 pub(crate) fn open(cx: &mut Cx<'_>, target: &[u8], mut call: Call) -> Result<u32, Status> {
     let state = cx.data_mut();
     check_time(state);
+    call.root = state.root_of(state.context());
     let target = target::resolve(state, target)?;
     call.metadata = target.metadata_with(&call.metadata);
     call.cluster.clone_from(&target.cluster);

@@ -75,6 +75,9 @@ fn behind_held_headers_a_body_waits_unseen() {
 fn continuing_within_the_callback_counts_more_than_pausing() {
     let envoy = script("request_headers: continue 0\nrequest_headers: return 1").start().unwrap();
     assert_eq!(envoy.worker(0).get("/").send().state(), State::Forwarded);
+    // Only the headers have gone on; what comes behind them waits for ever.
+    let exchange = envoy.worker(0).post("/").body("abc").send();
+    assert_eq!((exchange.state(), exchange.forwarded_body()), (State::Forwarded, Vec::new()));
 }
 
 #[test]

@@ -86,18 +86,38 @@ fn a_held_request_is_released_on_both_workers() {
 }
 
 #[test]
-fn shutting_down_is_done_when_the_filter_says_so() {
+fn shutting_down_ends_root_contexts() {
     let envoy = script("done: log 2 bye\ndelete: log 2 gone").start().unwrap();
     envoy.shut_down();
     let words: Vec<_> = said(&envoy).into_iter().filter(|line| !line.contains('=')).collect();
     assert_eq!(words, ["bye", "gone"]);
+}
 
-    let envoy =
-        script("done: return 0\nconfigure: tick_period 100\ntick: done\ndelete: log 2 gone").start().unwrap();
-    envoy.advance(Duration::from_millis(100));
-    envoy.shut_down();
-    assert!(!said(&envoy).contains(&"gone".to_owned()));
-    envoy.advance(Duration::from_secs(1));
-    let says = ["tick: done = 1", "tick: done = 0", "gone", "delete: log 2 gone = 0"];
-    assert_eq!(said(&envoy)[1..], says);
+#[test]
+fn a_request_that_an_earlier_filter_refuses_is_only_logged() {
+    let lines = "create: log 2 create\nrequest_headers: log 2 no\nresponse_headers: log 2 no
+        log: get request :path\nlog: get response :status\nlog: get_property response.code_details
+        log: get_property request.path\nlog: get_property response.code\nlog: replace request x y
+        done: log 2 done\ndone: get_property response.code_details\ndelete: log 2 delete";
+    let envoy = script(lines).start().unwrap();
+    let exchange = envoy.worker(0).get("/p").refused_by_earlier_filter(403, "rbac_access_denied");
+    assert_eq!((exchange.state(), exchange.reply().unwrap().status), (State::Replied, 403));
+    assert_eq!(exchange.details().as_deref(), Some("rbac_access_denied"));
+    let says = [
+        "create",
+        "create: log 2 create = 0",
+        "log: get request :path = 0 \"/p\"",
+        "log: get response :status = 0 \"403\"",
+        "log: get_property response.code_details = 0 \"rbac_access_denied\"",
+        "log: get_property request.path = 0 \"/p\"",
+        "log: get_property response.code = 0 \"\\x93\\x01\\x00\\x00\\x00\\x00\\x00\\x00\"",
+        "log: replace request x y = 2",
+        "done",
+        "done: log 2 done = 0",
+        "done: get_property response.code_details = 0 \"rbac_access_denied\"",
+        "delete",
+        "delete: log 2 delete = 0",
+    ];
+    assert_eq!(said(&envoy), says);
+    envoy.assert_clean();
 }

@@ -45,8 +45,73 @@ fn reloading_makes_a_new_vm_for_the_next_request_but_not_too_soon() {
     assert_eq!(die(), State::Replied);
     envoy.advance(Duration::from_millis(999));
     assert_eq!(envoy.worker(0).get("/").send().state(), State::Replied, "too soon");
-    envoy.advance(Duration::from_millis(1));
+    envoy.advance(Duration::from_millis(501));
     assert_eq!((envoy.worker(0).get("/").send().state(), fresh()), (State::Forwarded, 3));
+    let stats =
+        ["success", "failure", "backoff"].map(|event| envoy.metric(&format!("wasm..vm_reload_{event}")));
+    assert_eq!(stats, [Some(2), None, Some(1)]);
+}
+
+#[test]
+fn the_wait_between_reloads_is_drawn_anew_for_each_request() {
+    let waits = |seed| {
+        let envoy = script("request_body: panic ouch").failure_policy(FailurePolicy::Reload).seed(seed);
+        let envoy = envoy.reload_interval(Duration::from_millis(400)).start().unwrap();
+        let wait = |_| {
+            envoy.worker(0).post("/").body("b").send();
+            let begin = envoy.now();
+            while envoy.worker(0).get("/").send().state() == State::Replied {
+                envoy.advance(Duration::from_millis(10));
+            }
+            envoy.now() - begin
+        };
+        (0..8).map(wait).collect::<Vec<_>>()
+    };
+    let first = waits(1);
+    assert!(first.iter().all(|wait| (400..600).contains(&wait.as_millis())), "{first:?}");
+    assert_eq!(first, waits(1), "the same seed, the same waits");
+    assert_ne!(first, waits(2));
+}
+
+#[test]
+fn a_reload_that_fails_is_counted_and_tried_again_later() {
+    let envoy =
+        script("configure: die_once_set k\nrequest_headers: set_shared k v 0\nrequest_headers: panic ouch")
+            .failure_policy(FailurePolicy::Reload)
+            .start()
+            .unwrap();
+    envoy.advance(Duration::from_secs(2));
+    for _ in 0..3 {
+        assert_eq!(envoy.worker(0).get("/").send().state(), State::Replied);
+        envoy.advance(Duration::from_secs(2));
+    }
+    assert_eq!(envoy.metric("wasm..vm_reload_failure"), Some(2));
+    assert_eq!(envoy.metric("wasm..vm_reload_success"), None);
+}
+
+#[test]
+fn every_phase_fails_as_the_policy_says() {
+    let phases = ["request_headers", "request_body", "response_headers", "response_body"];
+    for phase in phases {
+        let run = |policy| {
+            let envoy = script(&format!("{phase}: panic ouch\nlog: log 2 no"))
+                .failure_policy(policy)
+                .start()
+                .unwrap();
+            let states = [0, 1].map(|_| {
+                let exchange = envoy.worker(0).post("/").body("abc").send();
+                let _ = exchange.respond(200, [("x", "y")]);
+                exchange.respond_data("abc");
+                exchange.finish()
+            });
+            assert!(!said(&envoy).contains(&"no".to_owned()), "a dead VM logs nothing");
+            states
+        };
+        let dies = if phase == "response_body" { State::Reset } else { State::Replied };
+        assert_eq!(run(FailurePolicy::Closed), [dies, State::Replied], "{phase}");
+        assert_eq!(run(FailurePolicy::Open), [dies, State::Finished], "{phase}");
+        assert_eq!(run(FailurePolicy::LegacyOpen), [State::Finished, State::Finished], "{phase}");
+    }
 }
 
 #[test]

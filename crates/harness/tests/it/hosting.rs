@@ -61,11 +61,3 @@ fn what_a_request_costs_is_the_same_every_time() {
     assert_eq!((worker.fuel_used(), worker.host_calls()), (costs[2].fuel, 4));
     assert!(worker.cost().fuel > costs.iter().map(|cost| cost.fuel).sum());
 }
-
-#[test]
-fn what_is_not_emulated_yet_says_so() {
-    let (_, exchange) = check("request_headers: foreign nope x", &["request_headers: foreign nope x = 1"]);
-    let trace = exchange.trace();
-    assert!(trace.contains("proxy_call_foreign_function(nope) -> NotFound"), "{trace}");
-    assert!(trace.contains("> proxy_on_request_headers[2, 4, 1]"), "{trace}");
-}

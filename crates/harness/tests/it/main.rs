@@ -4,10 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
 mod bodies;
 mod contexts;
 mod failures;
 mod faults;
+mod foreign;
 mod grpc;
 mod grpc_calls;
 mod headers;
@@ -16,8 +18,12 @@ mod hosting;
 mod http_calls;
 mod limits;
 mod modules;
+mod network;
 mod peers;
+mod plugins;
 mod probe;
 mod properties;
+mod queues;
 mod replies;
+mod versions;
 mod wasi;

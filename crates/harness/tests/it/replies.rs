@@ -145,6 +145,56 @@ fn replying_and_closing_is_a_crash() {
 }
 
 #[test]
+fn closing_twice_and_continuing_what_is_not_there_are_crashes() {
+    let rules = |lines: &str, respond: bool| {
+        let envoy = script(lines).start().unwrap();
+        let exchange = envoy.worker(0).get("/").send();
+        if respond {
+            let _ = exchange.respond(200, HeaderMap::new());
+        }
+        envoy.advance(Duration::from_millis(100));
+        envoy.violations().into_iter().map(|violation| violation.rule).collect::<Vec<_>>()
+    };
+    let stream = 2;
+    assert_eq!(
+        rules("request_headers: close 0\nrequest_headers: close 1", false),
+        [Rule::ClosedTwice { stream }]
+    );
+    let missing = [Rule::ContinuedMissingResponse { stream }];
+    assert_eq!(rules("request_headers: continue 1", false), missing);
+    let tick = "request_headers: return 1\nconfigure: tick_period 100\ntick: effective 2\ntick: continue 1\ntick: tick_period 0";
+    assert_eq!(rules(tick, false), missing);
+    assert_eq!(rules("response_headers: continue 1", true), [Rule::ContinuedResponseInHeaders { stream }]);
+    assert_eq!(rules("request_headers: reply 401 d b\nrequest_headers: continue 0", false), []);
+    assert_eq!(rules("request_headers: close 0\nrequest_headers: continue 0", false), []);
+}
+
+#[test]
+fn what_a_callback_leaves_is_done_in_order() {
+    for (lines, state) in [
+        ("request_headers: reply 401 d b\nrequest_headers: continue 0", State::Replied),
+        (
+            "request_headers: return 1\nrequest_headers: continue 0\nrequest_headers: reply 401 d b",
+            State::Replied,
+        ),
+        ("request_headers: return 1\nrequest_headers: continue 0\nrequest_headers: close 0", State::Reset),
+        ("request_headers: close 0\nrequest_headers: continue 0", State::Reset),
+    ] {
+        let envoy = script(lines).start().unwrap();
+        assert_eq!(envoy.worker(0).get("/").send().state(), state, "{lines}");
+        let lines = lines.replace("request_headers: return 1", "").replace("request_headers", "tick");
+        let lines = format!(
+            "request_headers: return 1\nconfigure: tick_period 100\ntick: effective $stream\n{lines}"
+        );
+        let envoy = script(&lines).start().unwrap();
+        let exchange = envoy.worker(0).get("/").send();
+        envoy.advance(Duration::from_millis(100));
+        assert_eq!(exchange.state(), state, "{lines}");
+        envoy.assert_clean();
+    }
+}
+
+#[test]
 fn the_root_context_has_nothing_to_answer_and_is_not_told() {
     let lines = "configure: tick_period 100\ntick: reply 401 d ~\ntick: close 0\ntick: continue 0\ntick: set_property x y";
     let envoy = script(lines).start().unwrap();

@@ -21,10 +21,13 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
     let buffer = || match text(0) {
         "request" => 0,
         "response" => 1,
+        "downstream" => 2,
+        "upstream" => 3,
         "call" => 4,
         "grpc" => 5,
         "vm_config" => 6,
         "config" => 7,
+        "call_data" => 8,
         _ => 9,
     };
     // Metrics go by name here; the host's answer to the definition is not shown.
@@ -82,11 +85,19 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
                 ))
             }
             "get_shared" => bytes(|data, size| proxy_get_shared_data(p(0), n(0), data, size, &mut 0)),
-            "get_cas" => number(|at| proxy_get_shared_data(p(0), n(0), &mut std::ptr::null_mut(), &mut 0, at)),
+            "get_cas" => {
+                number(|at| proxy_get_shared_data(p(0), n(0), &mut std::ptr::null_mut(), &mut 0, at))
+            }
             "set_shared" => Answer::done(proxy_set_shared_data(p(0), n(0), p(1), n(1), num(2))),
+            "register" => token(|at| proxy_register_shared_queue(p(0), n(0), at)),
+            "resolve" => token(|at| proxy_resolve_shared_queue(p(0), n(0), p(1), n(1), at)),
+            "enqueue" => Answer::done(proxy_enqueue_shared_queue(num(0), p(1), n(1))),
+            "dequeue" => bytes(|data, size| proxy_dequeue_shared_queue(num(0), data, size)),
             "counter" => Answer::done(proxy_increment_metric(metric(0), num(1).cast_signed().into())),
             "gauge" => Answer::done(proxy_record_metric(metric(1), num(1).into())),
-            "gauge_by" => Answer::done(proxy_increment_metric(metric(1), text(1).parse().unwrap_or_default())),
+            "gauge_by" => {
+                Answer::done(proxy_increment_metric(metric(1), text(1).parse().unwrap_or_default()))
+            }
             "histogram" => Answer::done(proxy_record_metric(metric(2), num(1).into())),
             "get_gauge" => number(|at| proxy_get_metric(metric(1), at)),
             "get_histogram" => number(|at| proxy_get_metric(metric(2), at)),
@@ -100,6 +111,16 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
             "half_close" => Answer::done(proxy_grpc_close(num(0))),
             "cancel" => Answer::done(proxy_grpc_cancel(num(0))),
             "foreign" => bytes(|data, size| proxy_call_foreign_function(p(0), n(0), p(1), n(1), data, size)),
+            // What the VM keeps in a static.
+            "count" => PROBE.with_borrow_mut(|probe| {
+                probe.count += 1;
+                Answer { status: 0, data: Some(Data::Number(probe.count.into())) }
+            }),
+            "die_once_set" => {
+                let found = bytes(|data, size| proxy_get_shared_data(p(0), n(0), data, size, &mut 0));
+                assert!(found.status != 0, "{} is set", text(0));
+                found
+            }
             "env" => {
                 let value = std::env::var(text(0)).unwrap_or_default();
                 Answer { status: 0, data: Some(Data::Bytes(value.into_bytes())) }

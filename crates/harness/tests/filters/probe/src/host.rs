@@ -66,6 +66,10 @@ imports! {
         body_size: usize, pairs: *const u8, pairs_size: usize, grpc_status: i32);
     proxy_get_shared_data(key: *const u8, key_size: usize, value: *mut *mut u8, size: *mut usize, cas: *mut u32);
     proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, size: usize, cas: u32);
+    proxy_register_shared_queue(name: *const u8, size: usize, token: *mut u32);
+    proxy_resolve_shared_queue(vm_id: *const u8, vm_id_size: usize, name: *const u8, size: usize, token: *mut u32);
+    proxy_enqueue_shared_queue(token: u32, data: *const u8, size: usize);
+    proxy_dequeue_shared_queue(token: u32, data: *mut *mut u8, size: *mut usize);
     proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32);
     proxy_increment_metric(id: u32, offset: i64);
     proxy_record_metric(id: u32, value: u64);

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 
 use crate::status::Status;
 
+/// Each value with its stamp for the compare-and-swap, by key.
+type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
+
 /// The process-wide store. A `cas` of zero means "whatever is there".
 #[derive(Debug)]
 pub(crate) struct SharedData {
-    by_vm_id: HashMap<String, HashMap<Vec<u8>, (Vec<u8>, u32)>>,
+    by_vm_id: HashMap<String, Values>,
     next_cas: u32,
 }
 

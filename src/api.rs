@@ -13,6 +13,7 @@ mod edges;
 mod error;
 mod events;
 mod health;
+mod inlets;
 mod issuers;
 mod keys;
 pub mod model;
@@ -27,17 +28,19 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::control::{Control, ControlError};
+use crate::control::ControlError;
+use crate::inlets::Inlets;
 
-/// All routes: `/v1`, `/livez`, `/readyz`, `/metrics`, and problem documents for everything else.
-pub fn router(control: Control) -> Router {
+/// All routes: `/v1`, `/inlets`, `/livez`, `/readyz`, `/metrics`, and problem documents for everything else.
+pub fn router(inlets: Inlets) -> Router {
+    let control = inlets.control().clone();
     let (routes, _document) = routes().split_for_parts();
     routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(middleware::from_fn(observe::bound))
-        .layer(middleware::from_fn_with_state(control.clone(), observe::count))
-        .with_state(control)
+        .layer(middleware::from_fn_with_state(control, observe::count))
+        .with_state(inlets)
 }
 
 /// What there is while the log is being read: the process lives, and everything else is not ready.
@@ -48,7 +51,7 @@ pub fn starting() -> Router {
         .layer(middleware::from_fn(observe::bound))
 }
 
-fn routes() -> OpenApiRouter<Control> {
+fn routes() -> OpenApiRouter<Inlets> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(revocations::create, revocations::list))
         .routes(routes!(batch::create))
@@ -61,8 +64,10 @@ fn routes() -> OpenApiRouter<Control> {
         .routes(routes!(issuers::list))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))
+        .routes(routes!(inlets::foresee))
         .routes(routes!(openapi::document))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
+        .merge(crate::inlets::routes())
 }

@@ -10,6 +10,7 @@ mod edges;
 mod events;
 mod exit;
 mod import;
+mod inlet;
 mod issuers;
 mod key;
 mod list;
@@ -80,8 +81,10 @@ enum Verb {
     Import(import::Import),
     /// Create, list and delete API keys
     Key(key::KeyArgs),
-    /// List the configured issuers
+    /// List the configured issuers and their keys
     Issuers(issuers::Issuers),
+    /// Try what an identity provider's message would do
+    Inlet(inlet::InletArgs),
     /// Print configurations for what enforces
     Config(config::Config),
     /// Print a completion script for a shell
@@ -114,6 +117,7 @@ impl Cli {
             Verb::Import(verb) => verb.run(remote, &out),
             Verb::Key(verb) => verb.run(remote, &out),
             Verb::Issuers(verb) => verb.run(remote, &out),
+            Verb::Inlet(verb) => verb.run(remote, &out),
             Verb::Config(verb) => verb.run(&out),
             Verb::Completions(verb) => verb.run(&out),
             Verb::Man => completions::man(&out),

@@ -16,8 +16,8 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use crate::api::model::{
-    CheckAnswer, CheckRequest, Edges, Events, Issuers, Keys, NewKey, NewKeyAnswer, NewRevocation, Problem,
-    Revocation, RevocationAnswer, Revocations, Secret, TakeBack,
+    CapturedMessage, CheckAnswer, CheckRequest, Edges, Events, InletAnswer, Issuers, Keys, NewKey,
+    NewKeyAnswer, NewRevocation, Problem, Revocation, RevocationAnswer, Revocations, Secret, TakeBack,
 };
 
 pub use batch::BatchResults;
@@ -151,6 +151,15 @@ impl Client {
     /// `GET /v1/issuers`.
     pub fn issuers(&self) -> Result<Answer<Issuers>, ClientError> {
         self.get("/v1/issuers", &[])
+    }
+
+    /// `POST /v1/inlets/{inlet}/try`.
+    pub fn try_inlet(
+        &self,
+        inlet: &str,
+        message: &CapturedMessage,
+    ) -> Result<Answer<InletAnswer>, ClientError> {
+        self.post(&format!("/v1/inlets/{}/try", segment(inlet)), message, None)
     }
 
     /// `GET /v1/keys`.

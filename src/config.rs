@@ -12,9 +12,13 @@ use portcullis_core::CutoffClaim;
 mod duration;
 mod environment;
 mod file;
+mod inlets;
+mod messages;
 
 pub use duration::{DurationError, parse_duration};
 pub use environment::Keys;
+pub use inlets::{Inlets, Network};
+pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +33,8 @@ pub struct Config {
     pub feed: Feed,
     /// The edges' streams.
     pub edge: Edge,
+    /// What holds for every inlet.
+    pub inlets: Inlets,
     /// The issuers, and what holds for the others.
     pub issuers: Issuers,
 }
@@ -93,6 +99,8 @@ pub struct Issuer {
     pub audiences: Vec<String>,
     /// Its lifetimes and its clock.
     pub settings: IssuerSettings,
+    /// How its signed messages are verified and understood.
+    pub messages: MessageSettings,
 }
 
 /// What decides about cut-offs and expiries of an issuer's revocations.
@@ -153,6 +161,7 @@ impl Default for Config {
                 hello_timeout: Duration::from_secs(10),
                 send_timeout: Duration::from_secs(10),
             },
+            inlets: Inlets::default(),
             issuers: Issuers::default(),
         }
     }

@@ -19,6 +19,8 @@ mod error;
 pub mod intake;
 mod keys;
 mod list;
+mod receive;
+mod refuse;
 mod request;
 mod revocation;
 mod story;
@@ -31,6 +33,8 @@ pub use answer::{
     Receipts, Warning, WorkerStatus,
 };
 pub use error::{ControlError, Refusal};
+pub use receive::{Applied, Effect, Foreseen, Message, MessageId, Received, printable};
+pub use refuse::RefusedMessage;
 pub use request::{
     CheckSubject, EventFilter, Filter, NewKey, NewRevocation, Page, PageRequest, StatusFilter, Target,
 };
@@ -41,9 +45,11 @@ use crate::auth::{Actor, AuthError, Caller, Given, Principal, Scope};
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{self, Config, Issuers, Keys};
 use crate::edge::Registry;
+use crate::issuers::Directory;
 use crate::log::wire::event::Event as Body;
 use crate::log::{EventLog, LogError, NewEvent, Versions, wire};
 use crate::metrics::Metrics;
+use crate::outbound::Outbound;
 use crate::store::{FeedSettings, Store};
 use intake::Intake;
 
@@ -52,6 +58,9 @@ pub const MAX_BATCH: usize = 1_000;
 /// Most shapes of kind `claims` in use: each costs every request of every edge a look-up. The other kinds have
 /// ten shapes between them, for which there is always room.
 pub const MAX_CLAIMS_SHAPES: usize = 22;
+
+/// Messages that can be taken in at a time; those with the same id share a place.
+const RECEIVING: usize = 64;
 
 /// The control plane. Cheap to clone; every clone is the same one.
 #[derive(Clone, Debug)]
@@ -73,6 +82,11 @@ struct Inner {
     new_shapes: tokio::sync::Mutex<()>,
     /// Held by a call that deletes a key, until it is gone: two calls must not delete the last two admin keys.
     key_deletion: tokio::sync::Mutex<()>,
+    /// The issuers' keys.
+    directory: Arc<Directory>,
+    /// Held while a message is taken in, by its place: none must be applied twice.
+    receiving: Vec<tokio::sync::Mutex<()>>,
+    refusals: refuse::Refusals,
 }
 
 impl Control {
@@ -86,8 +100,10 @@ impl Control {
         config: &Config,
         keys: Keys,
         clock: Clock,
+        outbound: Outbound,
     ) -> Result<(Self, JoinHandle<()>), LogError> {
         let metrics = Metrics::default();
+        let directory = Directory::new(&config.issuers, outbound, clock.clone(), metrics.clone());
         let heartbeat_ms = u32::try_from(config.edge.heartbeat.as_millis()).unwrap_or(u32::MAX);
         let feed = FeedSettings { history: config.feed.history, heartbeat_ms };
         let (store, keeping_up) = Store::start(log, feed, metrics.clone()).await?;
@@ -102,6 +118,9 @@ impl Control {
             metrics,
             new_shapes: tokio::sync::Mutex::default(),
             key_deletion: tokio::sync::Mutex::default(),
+            directory: Arc::new(directory),
+            receiving: (0..RECEIVING).map(|_| tokio::sync::Mutex::default()).collect(),
+            refusals: refuse::Refusals::default(),
         };
         Ok((Self { inner: Arc::new(inner) }, keeping_up))
     }
@@ -260,6 +279,18 @@ impl Control {
             let names = issuers.configured.iter().map(|configured| configured.issuer.clone());
             Refusal::IssuerMissing(names.filter(|name| caller.principal.may_act_on(Some(name))).collect())
         })
+    }
+
+    /// The configured issuers with their keys.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.inner.directory
+    }
+
+    /// The time, Unix milliseconds.
+    #[must_use]
+    pub fn time_ms(&self) -> UnixMillis {
+        self.now_ms()
     }
 
     /// The version that is in force here.

@@ -4,7 +4,8 @@
 //! front door, which asks [`auth`] whether the caller may, lets `control::intake` decide what the request
 //! means, and appends an event to the [`log`]. The log makes it durable and hands it, with its version, to
 //! [`store`], which applies it to the [`state`] and has [`feed`] encode what has changed, once for everybody.
-//! [`edge`] sends that to every worker and takes the receipts that `control` waits for.
+//! [`inlets`] do the same for identity providers' messages, which [`issuers`] verifies: `control::receive` is
+//! their way in. [`edge`] sends that to every worker and takes the receipts that `control` waits for.
 //!
 //! The log is the truth: the state, the feed and everything that is listed are derived from it. Only `log`
 //! touches the database. Time comes from [`clock`], settings from [`config`]; [`serve`] puts it all together.
@@ -12,6 +13,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod body;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -19,8 +21,11 @@ pub mod config;
 pub mod control;
 pub mod edge;
 pub mod feed;
+pub mod inlets;
+pub mod issuers;
 pub mod log;
 pub mod metrics;
+pub mod outbound;
 pub mod serve;
 pub mod shutdown;
 pub mod state;

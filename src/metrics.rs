@@ -38,6 +38,9 @@ pub struct Metrics {
     /// Credentials that were not accepted.
     pub failed_authentications: Counter,
     rejections: Family<Rejection, Counter>,
+    messages: Family<InletMessage, Counter>,
+    keys_fetched: Family<OfIssuer, Gauge>,
+    key_failures: Family<OfIssuer, Counter>,
     receipts: Histogram,
     requests: Family<Request, Counter>,
     request_seconds: Histogram,
@@ -47,6 +50,17 @@ pub struct Metrics {
 struct Rejection {
     code: String,
     passed: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct InletMessage {
+    inlet: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfIssuer {
+    issuer: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -83,6 +97,24 @@ impl Default for Metrics {
                 Counter::default(),
             ),
             rejections: register(&mut all, "rejections", "Requests that edges rejected", Family::default()),
+            messages: register(
+                &mut all,
+                "inlet_messages",
+                "Messages at inlets, by what became of them",
+                Family::default(),
+            ),
+            keys_fetched: register(
+                &mut all,
+                "issuer_keys_fetched_timestamp_seconds",
+                "When an issuer's keys were last fetched, Unix time",
+                Family::default(),
+            ),
+            key_failures: register(
+                &mut all,
+                "issuer_keys_failures",
+                "Failed attempts to fetch an issuer's keys",
+                Family::default(),
+            ),
             receipts: register(
                 &mut all,
                 "receipt_seconds",
@@ -112,6 +144,22 @@ impl Metrics {
     pub fn rejected(&self, code: &str, passed: bool, count: u64) {
         let label = Rejection { code: code.into(), passed: passed.to_string() };
         self.rejections.get_or_create(&label).inc_by(count);
+    }
+
+    /// A message at an inlet was `applied`, `repeated`, or refused for what the code says.
+    pub fn inlet_message(&self, inlet: &'static str, outcome: &'static str) {
+        self.messages.get_or_create(&InletMessage { inlet, outcome }).inc();
+    }
+
+    /// The keys of an issuer were fetched, at that time in Unix seconds.
+    pub fn keys_fetched(&self, issuer: &str, at: u64) {
+        let label = OfIssuer { issuer: issuer.into() };
+        self.keys_fetched.get_or_create(&label).set(i64::try_from(at).unwrap_or(i64::MAX));
+    }
+
+    /// The keys of an issuer could not be fetched.
+    pub fn keys_failed(&self, issuer: &str) {
+        self.key_failures.get_or_create(&OfIssuer { issuer: issuer.into() }).inc();
     }
 
     /// A worker enforces a version so long after it was accepted.

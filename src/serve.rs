@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -20,7 +21,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Keys};
 use crate::control::{Control, ControlError, CreatedKey};
 use crate::edge::{self, EdgeService};
+use crate::inlets::Inlets;
 use crate::log::{DataDir, LogError, OpenError, SqliteLog};
+use crate::outbound::{CaError, Outbound};
 
 /// What is being answered when the process is asked to end gets so long to be finished.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -63,6 +66,9 @@ pub enum ServeError {
     /// The data directory or the log in it cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The certificate authorities cannot be used.
+    #[error(transparent)]
+    Authorities(#[from] CaError),
     /// The log cannot be read.
     #[error("{error}{}", advice(error))]
     Log {
@@ -96,6 +102,7 @@ pub async fn serve(
             return Err(ServeError::Plaintext { key, address });
         }
     }
+    let outbound = Outbound::new(config.inlets.ca_file.as_ref())?;
     handles::raise(config.edge.max_subscribers);
     let dir = DataDir::lock(&config.data_dir)?;
     let http = bind("listen.http", config.listen.http).await?;
@@ -111,8 +118,9 @@ pub async fn serve(
     let max_bytes = config.log.max_bytes;
     let opened = tokio::task::spawn_blocking(move || SqliteLog::open(dir, max_bytes)).await;
     let log = opened.map_err(|error| ServeError::Stopped(error.to_string()))??;
-    let (control, mut keeping_up) =
-        Control::start(log, &config, keys, Clock::System).await.map_err(|error| ServeError::Log { error })?;
+    let (control, mut keeping_up) = Control::start(log, &config, keys, Clock::System, outbound)
+        .await
+        .map_err(|error| ServeError::Log { error })?;
     if let Some(created) = control.first_admin_key().await.map_err(ServeError::FirstKey)? {
         announce(&created);
     }
@@ -128,8 +136,9 @@ pub async fn serve(
         .with_probation(config.edge.hello_timeout)
         .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
-    drop(routes.send_replace(crate::api::router(control.clone())));
+    drop(routes.send_replace(crate::api::router(Inlets::new(control.clone(), &config.inlets))));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));
+    let issuers = tokio::spawn(Arc::clone(control.directory()).keep_fresh(halt.clone()));
     let published = address
         .publish(&config.data_dir)
         .inspect_err(|error| warn!(%error, "cannot say where it listens"))
@@ -161,6 +170,7 @@ pub async fn serve(
             let _ = on_edges.await;
         }
         let _ = house.await;
+        let _ = issuers.await;
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         warn!("some calls were not finished in time");

@@ -1,4 +1,4 @@
-//! What follows from the log: the live revocations, the shapes in use, the API keys.
+//! What follows from the log: the live revocations, the shapes in use, the API keys, the messages seen lately.
 //!
 //! A function of the events applied, in their order, and of nothing else; every reader of the same log
 //! arrives at the same state. Owns no clock, no disk and no lock.
@@ -7,17 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_core::ledger::Live;
 use portcullis_core::set::Change;
-use portcullis_core::{HashKey, Key, Ledger, Shape, Version};
+use portcullis_core::{HashKey, Key, Ledger, Shape, UnixSeconds, Version};
 
 use crate::auth::{Actor, Scope, SecretHash};
 use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
 use crate::log::{EventError, cutoff_of, selector_of, wire};
 
+mod messages;
 mod shapes;
 #[cfg(test)]
 mod tests;
 
+pub use messages::MessageKey;
+use messages::Messages;
 use shapes::Shapes;
 
 /// The state at one version of the log.
@@ -30,6 +33,7 @@ pub struct State {
     keys: BTreeMap<String, ApiKey>,
     // So that who still uses one can be told.
     deleted_keys: BTreeMap<String, SecretHash>,
+    messages: Messages,
 }
 
 /// An API key, as far as it is kept.
@@ -93,6 +97,7 @@ impl State {
             shapes: Shapes::default(),
             keys: BTreeMap::new(),
             deleted_keys: BTreeMap::new(),
+            messages: Messages::default(),
         }
     }
 
@@ -140,7 +145,15 @@ impl State {
                     self.deleted_keys.insert(deleted.id.clone(), key.secret);
                 }
             }
+            Body::Received(received) => {
+                if let Some(until) = received.remember_until {
+                    let wire::Received { inlet, issuer, message_id, .. } = received;
+                    self.messages.remember(MessageKey::of(inlet, issuer, message_id), until);
+                }
+            }
         }
+        // The events' own time, so that every reader of the log forgets the same.
+        self.messages.forget(u64::try_from(event.at_ms).unwrap_or_default() / 1_000);
         self.version = version;
         Ok(effect)
     }
@@ -189,6 +202,18 @@ impl State {
     #[must_use]
     pub fn deleted_keys(&self) -> &BTreeMap<String, SecretHash> {
         &self.deleted_keys
+    }
+
+    /// Whether a message has been received that is remembered at that time.
+    #[must_use]
+    pub fn has_received(&self, message: MessageKey, now: UnixSeconds) -> bool {
+        self.messages.holds(message, now)
+    }
+
+    /// Messages that are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.messages.len()
     }
 
     fn note(&mut self, change: Option<Change>, effect: &mut Effect) {

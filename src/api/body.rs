@@ -1,26 +1,19 @@
 //! Request bodies: JSON of bounded size, with errors that name the field.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
-use tokio::time::timeout;
 
 use super::error::{ApiError, Code, bounded};
 use super::model::FieldProblem;
+use crate::body::BodyError;
 
 /// Most bytes of a single call's body.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Beyond the limit so much is read and thrown away, so that the caller is done sending and reads the answer.
-const MAX_DRAIN_BYTES: usize = 4 * 1024 * 1024;
-/// Until the whole body must have arrived.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A JSON body.
 pub(super) struct Payload<T>(pub T);
@@ -81,31 +74,14 @@ pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
-    match timeout(BODY_TIMEOUT, collect(body)).await {
-        Ok(bytes) => bytes,
-        Err(_) => Err(ApiError::new(Code::BodyTimeout, "the body did not arrive in time")),
-    }
-}
-
-async fn collect(body: Body) -> Result<Bytes, ApiError> {
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    let mut total = 0_usize;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| ApiError::new(Code::NotJson, "the body did not arrive whole"))?;
-        total = total.saturating_add(chunk.len());
-        if total > MAX_DRAIN_BYTES {
-            break;
-        }
-        if total <= MAX_BODY_BYTES {
-            bytes.extend_from_slice(&chunk);
-        }
-    }
-    if total > MAX_BODY_BYTES {
-        let limit = MAX_BODY_BYTES / 1024;
-        return Err(ApiError::new(Code::TooLarge, format!("the body is larger than {limit} KiB")));
-    }
-    Ok(bytes.into())
+    crate::body::read(body, MAX_BODY_BYTES).await.map_err(|error| {
+        let code = match error {
+            BodyError::TooLarge(_) => Code::TooLarge,
+            BodyError::Slow => Code::BodyTimeout,
+            BodyError::Broken => Code::NotJson,
+        };
+        ApiError::new(code, error.to_string())
+    })
 }
 
 fn refusal(mut path: Vec<String>, error: &serde_json::Error) -> ApiError {

@@ -17,11 +17,11 @@ pub(super) fn new_revocation(
     let (cutoff, expires_at) = (request.cutoff, request.expires_at);
     let (until_reinstated, reason) = (request.until_reinstated, request.reason.clone());
     Ok(control::NewRevocation {
-        target: target(request, by_default)?,
         cutoff_ms: cutoff.map(Moment::millis),
         expires_at: expires_at.map(Moment::seconds),
         until_reinstated,
         reason,
+        ..control::NewRevocation::new(target(request, by_default)?)
     })
 }
 
@@ -188,6 +188,7 @@ impl From<&config::Issuer> for model::Issuer {
             cutoff_claim: settings.cutoff_claim.into(),
             keys: Vec::new(),
             keys_fetched_at: None,
+            keys_failure: None,
         }
     }
 }

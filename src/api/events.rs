@@ -93,6 +93,30 @@ fn details(what: AuditRecord) -> Map<String, Value> {
             json!({"key": id, "name": name, "scopes": scopes, "issuers": issuers})
         }
         AuditRecord::KeyDeleted { id } => json!({"key": id}),
+        AuditRecord::Received {
+            inlet,
+            issuer,
+            message_id,
+            peer,
+            signal,
+            revocations,
+            refusal,
+            detail,
+            count,
+        } => {
+            let there = |text: String| Some(text).filter(|text| !text.is_empty());
+            json!({
+                "inlet": inlet,
+                "issuer": there(issuer),
+                "message": there(message_id),
+                "peer": there(peer),
+                "signal": there(signal),
+                "revocations": revocations.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "refused": refusal,
+                "detail": there(detail),
+                "count": count,
+            })
+        }
     };
     match details {
         Value::Object(details) => details.into_iter().filter(|(_, value)| !value.is_null()).collect(),

@@ -25,9 +25,10 @@ use super::model::Problem;
         (name = "revocations", description = "Putting revocations in force, finding them, taking them back"),
         (name = "operation", description = "Edges, audit trail, issuers"),
         (name = "keys", description = "API keys"),
+        (name = "inlets", description = "Identity providers' protocols; errors are as each protocol has them"),
         (name = "health", description = "Probes and counters, without a key"),
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, crate::inlets::OauthError)),
     security(("key" = [])),
     modifiers(&KeyScheme),
 )]
@@ -70,6 +71,8 @@ pub(super) struct ItemProblems;
 pub(super) struct DeleteProblems;
 /// Problems of calls with a body.
 pub(super) struct BodyProblems;
+/// Problems of calls on one thing by its name, with a body.
+pub(super) struct ItemBodyProblems;
 /// Problems of calls that put something new in the log.
 pub(super) struct CreateProblems;
 /// Problems of calls that take a revocation back.
@@ -104,6 +107,12 @@ impl IntoResponses for DeleteProblems {
 impl IntoResponses for BodyProblems {
     fn responses() -> Responses {
         problems(&[400, 401, 403, 408, 413, 415, 422, 503])
+    }
+}
+
+impl IntoResponses for ItemBodyProblems {
+    fn responses() -> Responses {
+        problems(&[400, 401, 403, 404, 408, 413, 415, 422, 503])
     }
 }
 

@@ -78,6 +78,15 @@ pub(super) fn text_or_stdin(text: &str, what: &str) -> Result<String, Failure> {
     }
 }
 
+/// What a file holds, or stdin where it is `-`.
+pub(super) fn file_or_stdin(path: &str, what: &str) -> Result<String, Failure> {
+    if path == "-" {
+        return text_or_stdin(path, what);
+    }
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read the {what} from {path}: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

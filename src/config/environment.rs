@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::file::{address, duration, heartbeat, positive};
+use super::inlets::public_url;
 use super::{Config, ConfigError};
 use crate::auth::{KeyText, SecretHash};
 
@@ -36,6 +37,19 @@ const VARIABLES: &[(&str, Set)] = &[
     ("PORTCULLIS_EDGE_FORGET_AFTER", |config, text| set(&mut config.edge.forget_after, duration(text))),
     ("PORTCULLIS_EDGE_MAX_SUBSCRIBERS", |config, text| set(&mut config.edge.max_subscribers, text.parse())),
     ("PORTCULLIS_EDGE_HELLO_TIMEOUT", |config, text| set(&mut config.edge.hello_timeout, positive(text))),
+    ("PORTCULLIS_INLETS_PUBLIC_URL", |config, text| {
+        public_url(text).map(|url| config.inlets.public_url = Some(url))
+    }),
+    ("PORTCULLIS_INLETS_REQUESTS_PER_MINUTE", |config, text| {
+        set(&mut config.inlets.requests_per_minute, text.parse())
+    }),
+    ("PORTCULLIS_INLETS_TRUSTED_PROXIES", |config, text| {
+        let networks: Result<_, String> = text.split(',').map(|network| network.trim().parse()).collect();
+        set(&mut config.inlets.trusted_proxies, networks)
+    }),
+    ("PORTCULLIS_INLETS_CA_FILE", |config, text| {
+        set(&mut config.inlets.ca_file, Ok::<_, String>(Some(text.into())))
+    }),
     ("PORTCULLIS_EDGE_SEND_TIMEOUT", |config, text| set(&mut config.edge.send_timeout, positive(text))),
 ];
 

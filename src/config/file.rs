@@ -8,7 +8,9 @@ use portcullis_core::CutoffClaim;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, ConfigError, Issuer, IssuerSettings, parse_duration};
+use super::inlets::public_url;
+use super::messages::{algorithm, leniency, logout_ends, path_name};
+use super::{Config, ConfigError, Issuer, IssuerSettings, MessageSettings, parse_duration};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,6 +21,7 @@ struct File {
     log: Log,
     feed: Feed,
     edge: Edge,
+    inlets: Inlets,
     issuers: Vec<IssuerEntry>,
 }
 
@@ -52,6 +55,15 @@ struct Edge {
     send_timeout: Option<Spanned<String>>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Inlets {
+    public_url: Option<Spanned<String>>,
+    requests_per_minute: Option<std::num::NonZeroU32>,
+    trusted_proxies: Vec<Spanned<String>>,
+    ca_file: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IssuerEntry {
@@ -63,6 +75,16 @@ struct IssuerEntry {
     max_session_lifetime: Option<Spanned<String>>,
     clock_skew: Option<Spanned<String>>,
     cutoff_claim: Option<Spanned<String>>,
+    name: Option<Spanned<String>>,
+    algorithms: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    allow_private_addresses: bool,
+    keys_max_age: Option<Spanned<String>>,
+    message_skew: Option<Spanned<String>>,
+    logout_ends: Option<Spanned<String>>,
+    email_claim: Option<String>,
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
 }
 
 /// The configuration in a text. `path` is for messages.
@@ -87,6 +109,14 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     edge.max_subscribers = file.edge.max_subscribers.unwrap_or(edge.max_subscribers);
     source.set(&mut edge.hello_timeout, "edge.hello_timeout", file.edge.hello_timeout, positive)?;
     source.set(&mut edge.send_timeout, "edge.send_timeout", file.edge.send_timeout, positive)?;
+    let inlets = &mut config.inlets;
+    source.set(&mut inlets.public_url, "inlets.public_url", file.inlets.public_url, |text| {
+        public_url(text).map(Some)
+    })?;
+    inlets.requests_per_minute = file.inlets.requests_per_minute.unwrap_or(inlets.requests_per_minute);
+    inlets.trusted_proxies =
+        source.all("inlets.trusted_proxies", &file.inlets.trusted_proxies, |text| text.parse())?;
+    inlets.ca_file = file.inlets.ca_file.map(Into::into);
     config.issuers.strict = file.strict_issuers.unwrap_or_default();
     for entry in file.issuers {
         let issuer = source.issuer(entry, &config.issuers.configured)?;
@@ -115,7 +145,38 @@ impl Source<'_> {
         Ok(())
     }
 
-    fn issuer(&self, entry: IssuerEntry, before: &[Issuer]) -> Result<Issuer, ConfigError> {
+    fn all<T, C: FromIterator<T>>(
+        &self,
+        key: &str,
+        given: &[Spanned<String>],
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<C, ConfigError> {
+        given.iter().map(|text| read(text.get_ref()).map_err(|error| self.wrong(key, text, error))).collect()
+    }
+
+    fn messages(&self, entry: &mut IssuerEntry, before: &[Issuer]) -> Result<MessageSettings, ConfigError> {
+        let mut messages = MessageSettings {
+            allow_private_addresses: entry.allow_private_addresses,
+            email_claim: entry.email_claim.take(),
+            allow: self.all("issuers.allow", &entry.allow, leniency)?,
+            ..MessageSettings::default()
+        };
+        if let Some(name) = &entry.name
+            && before.iter().any(|other| other.messages.name.as_ref() == Some(name.get_ref()))
+        {
+            return Err(self.wrong("issuers.name", name, "another issuer has this name"));
+        }
+        self.set(&mut messages.name, "issuers.name", entry.name.take(), |text| path_name(text).map(Some))?;
+        if let Some(algorithms) = &entry.algorithms {
+            messages.algorithms = self.all("issuers.algorithms", algorithms, algorithm)?;
+        }
+        self.set(&mut messages.keys_max_age, "issuers.keys_max_age", entry.keys_max_age.take(), positive)?;
+        self.set(&mut messages.message_skew, "issuers.message_skew", entry.message_skew.take(), duration)?;
+        self.set(&mut messages.logout_ends, "issuers.logout_ends", entry.logout_ends.take(), logout_ends)?;
+        Ok(messages)
+    }
+
+    fn issuer(&self, mut entry: IssuerEntry, before: &[Issuer]) -> Result<Issuer, ConfigError> {
         let issuer = entry.issuer.get_ref();
         if issuer.is_empty() || issuer.len() > portcullis_core::selector::MAX_VALUE_BYTES {
             return Err(self.wrong("issuers.issuer", &entry.issuer, "an issuer has 1 to 2048 bytes"));
@@ -123,6 +184,7 @@ impl Source<'_> {
         if before.iter().any(|other| other.issuer == *issuer) {
             return Err(self.wrong("issuers.issuer", &entry.issuer, "this issuer is configured twice"));
         }
+        let messages = self.messages(&mut entry, before)?;
         let mut settings = IssuerSettings::default();
         let lifetime = entry.max_token_lifetime;
         self.set(&mut settings.max_token_lifetime, "issuers.max_token_lifetime", lifetime, positive)?;
@@ -135,6 +197,7 @@ impl Source<'_> {
             jwks_uri: entry.jwks_uri,
             audiences: entry.audiences,
             settings,
+            messages,
         })
     }
 

@@ -213,6 +213,19 @@ pub enum AuditRecord {
     KeyCreated { id: String, name: String, scopes: BTreeSet<Scope>, issuers: BTreeSet<String> },
     /// An API key was deleted.
     KeyDeleted { id: String },
+    /// An inlet has received a message. `refusal`: the code of why it was refused. `count`: the messages that
+    /// this stands for, if not one. What it reinstated is in the events after it.
+    Received {
+        inlet: String,
+        issuer: String,
+        message_id: String,
+        peer: String,
+        signal: String,
+        revocations: Vec<RevocationId>,
+        refusal: Option<String>,
+        detail: String,
+        count: Option<u64>,
+    },
 }
 
 impl AuditRecord {
@@ -226,6 +239,7 @@ impl AuditRecord {
             Self::Swept { .. } => "swept",
             Self::KeyCreated { .. } => "key_created",
             Self::KeyDeleted { .. } => "key_deleted",
+            Self::Received { .. } => "received",
         }
     }
 }

@@ -12,7 +12,7 @@ use super::story::millis;
 use super::{Control, require};
 use crate::auth::{Actor, Caller, Scope};
 use crate::log::wire::event::Event as Body;
-use crate::log::{LogError, Record, Search, cutoff_of, selector_of};
+use crate::log::{LogError, Record, Search, cutoff_of, selector_of, wire};
 
 /// Most items of a page.
 const MAX_LIMIT: usize = 1_000;
@@ -71,6 +71,10 @@ impl Control {
             match record.event()?.event {
                 Some(Body::Reinstated(event)) => versions.insert(event.revocation),
                 Some(Body::Undone(event)) => versions.insert(event.revocation),
+                Some(Body::Received(event)) => {
+                    versions.extend(caused(record.version, &event));
+                    true
+                }
                 _ => false,
             };
         }
@@ -80,6 +84,11 @@ impl Control {
         };
         Ok(found.into_iter().map(named).collect())
     }
+}
+
+/// The versions of the events that a message has caused.
+fn caused(version: Version, received: &wire::Received) -> impl Iterator<Item = Version> {
+    (version + 1..).take(received.caused.try_into().unwrap_or(usize::MAX))
 }
 
 enum About {
@@ -118,6 +127,30 @@ fn tell(record: &Record, named: &Named) -> Result<(AuditEvent, About), LogError>
             (AuditRecord::KeyCreated { id: event.id, name: event.name, scopes, issuers }, About::Everything)
         }
         Body::KeyDeleted(event) => (AuditRecord::KeyDeleted { id: event.id }, About::Everything),
+        Body::Received(event) => {
+            let ids = caused(record.version, &event).filter_map(|version| Some(named.get(&version)?.0));
+            let revocations = ids.collect();
+            let about = match event.issuer.is_empty() {
+                true => About::Everything,
+                false => About::Issuer(Some(event.issuer.clone())),
+            };
+            let wire::Received { inlet, issuer, message_id, peer, signal, refusal, detail, count, .. } =
+                event;
+            let refusal = Some(refusal).filter(|refusal| !refusal.is_empty());
+            let count = Some(count).filter(|count| *count > 0);
+            let received = AuditRecord::Received {
+                inlet,
+                issuer,
+                message_id,
+                peer,
+                signal,
+                revocations,
+                refusal,
+                detail,
+                count,
+            };
+            (received, about)
+        }
     };
     let actor = event.actor.as_ref().map(Actor::from).unwrap_or_default();
     Ok((AuditEvent { version: record.version, at_ms: millis(event.at_ms), actor, what }, about))

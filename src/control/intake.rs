@@ -18,7 +18,7 @@ use crate::log::{wire, wire_requirements};
 #[cfg(test)]
 mod tests;
 
-/// A cut-off may be so far ahead, because the caller's clock may be.
+/// A cut-off may be so far ahead, because the caller's clock may be; see [`NewRevocation::cutoff_ahead_ms`].
 pub const FUTURE_TOLERANCE_MS: UnixMillis = 5_000;
 /// Longest reason, in bytes.
 pub const MAX_REASON_BYTES: usize = 1_024;
@@ -252,7 +252,7 @@ fn cutoff_of(
     };
     let skew = u64::try_from(settings.clock_skew.as_millis()).unwrap_or(u64::MAX);
     match request.cutoff_ms.or(by_default) {
-        Some(at) if at > now_ms.saturating_add(FUTURE_TOLERANCE_MS) => Err(Refusal::CutoffInFuture),
+        Some(at) if at > now_ms.saturating_add(request.cutoff_ahead_ms) => Err(Refusal::CutoffInFuture),
         Some(at) => Ok(Cutoff::from_millis(at, skew)),
         None => Ok(Cutoff::Always),
     }

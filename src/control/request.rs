@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use portcullis_core::json::Json;
 use portcullis_core::{Kind, UnixSeconds, Version};
 
+use super::intake::FUTURE_TOLERANCE_MS;
 use super::revocation::RevocationId;
 use crate::auth::Scope;
 use crate::clock::UnixMillis;
@@ -40,6 +41,8 @@ pub struct NewRevocation {
     pub target: Target,
     /// Tokens issued at or before it are rejected; `None` takes the kind's default.
     pub cutoff_ms: Option<UnixMillis>,
+    /// The cut-off may be so far ahead, because the clock of whoever says it may be.
+    pub cutoff_ahead_ms: UnixMillis,
     /// When it ends; `None` takes the issuer's lifetimes.
     pub expires_at: Option<UnixSeconds>,
     /// Every token is rejected until someone reinstates; excludes a cut-off and an expiry.
@@ -52,7 +55,14 @@ impl NewRevocation {
     /// With the defaults of the target's kind.
     #[must_use]
     pub fn new(target: Target) -> Self {
-        Self { target, cutoff_ms: None, expires_at: None, until_reinstated: false, reason: String::new() }
+        Self {
+            target,
+            cutoff_ms: None,
+            cutoff_ahead_ms: FUTURE_TOLERANCE_MS,
+            expires_at: None,
+            until_reinstated: false,
+            reason: String::new(),
+        }
     }
 }
 

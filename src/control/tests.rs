@@ -33,7 +33,14 @@ impl Plane {
 
     async fn open(dir: TempDir, clock: Clock) -> Self {
         let log = SqliteLog::open(DataDir::lock(dir.path()).unwrap(), 0).unwrap();
-        let started = Control::start(log, &Config::default(), Keys::default(), clock.clone()).await;
+        let started = Control::start(
+            log,
+            &Config::default(),
+            Keys::default(),
+            clock.clone(),
+            Outbound::new(None).unwrap(),
+        )
+        .await;
         let (control, task) = started.unwrap();
         Self { control, clock, task, dir }
     }

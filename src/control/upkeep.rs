@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_core::Version;
+use portcullis_core::{UnixSeconds, Version};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -11,7 +11,7 @@ use super::{Control, event};
 use crate::auth::Actor;
 use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
-use crate::log::{LogError, NewEvent, Search, wire};
+use crate::log::{LogError, NewEvent, Record, Search, wire};
 
 /// How often expiries are looked for: what has expired is rejected for so long at most.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -27,17 +27,18 @@ impl Control {
         let mut compact = tokio::time::interval(COMPACT_EVERY);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.settle_refusals(true).await,
                 _ = sweep.tick() => {
                     if let Err(error) = self.sweep().await {
                         warn!(%error, "what has expired could not be dropped; it will be tried again");
                     }
+                    self.settle_refusals(false).await;
                     let forget_after = u64::try_from(self.inner.edge.forget_after.as_millis()).unwrap_or(u64::MAX);
                     self.inner.registry.forget(self.now_ms().saturating_sub(forget_after));
                 }
                 _ = compact.tick() => match self.compact().await {
                     Ok(0) => {}
-                    Ok(dropped) => info!(dropped, "revocations that ended long ago were dropped from the log"),
+                    Ok(dropped) => info!(dropped, "revocations that ended and messages received long ago were dropped from the log"),
                     Err(error) => warn!(%error, "the log could not be compacted"),
                 },
             }
@@ -59,7 +60,8 @@ impl Control {
         Ok(due)
     }
 
-    /// Drops revocations that ended before the retention from the log. Returns how many.
+    /// Drops revocations that ended before the retention, and messages received before it, from the log. Returns
+    /// how many.
     ///
     /// # Errors
     /// By the log; what was dropped until then stays dropped.
@@ -78,7 +80,8 @@ impl Control {
             records.retain(|record| record.version <= old.last);
             let Some(last) = records.last().map(|record| record.version) else { break };
             after = last;
-            let dead = self.dead(records.iter().map(|record| record.version).collect(), &old).await?;
+            let mut dead = self.dead(records.iter().map(|record| record.version).collect(), &old).await?;
+            dead.extend(forgotten(&records, horizon_ms / 1_000)?);
             dropped += dead.len();
             if !dead.is_empty() {
                 self.inner.store.log().compact(dead, old.last).await?;
@@ -119,6 +122,19 @@ impl Control {
         });
         Ok(ended.map(|(revocation, _)| revocation.version()).collect())
     }
+}
+
+/// Those of these events that are received messages which no repetition can meet any more.
+fn forgotten(records: &[Record], horizon: UnixSeconds) -> Result<Vec<Version>, LogError> {
+    let mut versions = Vec::new();
+    for record in records {
+        if let Some(Body::Received(received)) = record.event()?.event
+            && received.remember_until.is_none_or(|until| until < horizon)
+        {
+            versions.push(record.version);
+        }
+    }
+    Ok(versions)
 }
 
 /// The part of the log that is older than the retention.

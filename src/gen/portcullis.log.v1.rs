@@ -6,7 +6,7 @@ pub struct Event {
     pub at_ms: i64,
     #[prost(message, optional, tag = "2")]
     pub actor: ::core::option::Option<Actor>,
-    #[prost(oneof = "event::Event", tags = "10, 11, 12, 13, 14, 15")]
+    #[prost(oneof = "event::Event", tags = "10, 11, 12, 13, 14, 15, 16")]
     pub event: ::core::option::Option<event::Event>,
 }
 /// Nested message and enum types in `Event`.
@@ -25,6 +25,8 @@ pub mod event {
         KeyCreated(super::KeyCreated),
         #[prost(message, tag = "15")]
         KeyDeleted(super::KeyDeleted),
+        #[prost(message, tag = "16")]
+        Received(super::Received),
     }
 }
 /// Who caused an event.
@@ -121,4 +123,39 @@ pub struct KeyCreated {
 pub struct KeyDeleted {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
+}
+/// A message that an inlet has received, and what became of it. The events that it caused were appended with it
+/// and are the next ones.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Received {
+    /// The inlet's name.
+    #[prost(string, tag = "1")]
+    pub inlet: ::prost::alloc::string::String,
+    /// The configured issuer that it speaks for; empty where there is none.
+    #[prost(string, tag = "2")]
+    pub issuer: ::prost::alloc::string::String,
+    /// What tells it from the issuer's other messages, such as jti; empty where nothing does.
+    #[prost(string, tag = "3")]
+    pub message_id: ::prost::alloc::string::String,
+    /// The address that it came from; empty for several.
+    #[prost(string, tag = "4")]
+    pub peer: ::prost::alloc::string::String,
+    /// What it says, such as logout.
+    #[prost(string, tag = "5")]
+    pub signal: ::prost::alloc::string::String,
+    /// How many of the next events it caused.
+    #[prost(uint32, tag = "6")]
+    pub caused: u32,
+    /// Until then another with that message_id is a repetition, Unix seconds. Absent: none is.
+    #[prost(uint64, optional, tag = "7")]
+    pub remember_until: ::core::option::Option<u64>,
+    /// A code for why it was refused; empty where it was not.
+    #[prost(string, tag = "8")]
+    pub refusal: ::prost::alloc::string::String,
+    /// Why it was refused, or what of it has no effect, in words.
+    #[prost(string, tag = "9")]
+    pub detail: ::prost::alloc::string::String,
+    /// The messages that this stands for, where there were too many to write each down; else 0.
+    #[prost(uint64, tag = "10")]
+    pub count: u64,
 }

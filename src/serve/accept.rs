@@ -2,6 +2,7 @@
 //! until an edge has shown a credential.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -100,6 +101,13 @@ impl Greeting {
         let rest = PREFACE.get(self.seen..).unwrap_or_default();
         self.seen += bytes.len();
         bytes.len() >= rest.len() || !rest.starts_with(bytes)
+    }
+}
+
+impl Connection {
+    /// Who is at the other end.
+    pub(super) fn peer_address(&self) -> Option<IpAddr> {
+        self.peer.address().map(|address| address.ip())
     }
 }
 

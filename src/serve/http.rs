@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -17,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::accept::{Acceptor, Connection, FIRST_BYTES};
+use crate::inlets::Peer;
 
 /// Most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
@@ -86,8 +89,10 @@ async fn answer(
     stop: CancellationToken,
 ) {
     let begun = Notify::new();
-    let service = service_fn(|request| {
+    let peer = connection.peer_address().map(Peer).unwrap_or_default();
+    let service = service_fn(|mut request: Request<Incoming>| {
         begun.notify_one();
+        request.extensions_mut().insert(peer);
         let router = routes.borrow().clone();
         TowerToHyperService::new(router).call(request)
     });

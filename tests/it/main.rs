@@ -15,5 +15,6 @@ mod docs;
 mod envoy;
 mod feed;
 mod filter;
+mod inlets;
 mod serve;
 mod support;

@@ -85,6 +85,12 @@ impl ControlPlaneSetup {
         self
     }
 
+    /// Adds lines of TOML, of a section or of an issuer.
+    pub fn config(mut self, lines: &str) -> Self {
+        self.config += lines;
+        self
+    }
+
     /// Sets a variable of the environment: every key of the configuration has one.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));

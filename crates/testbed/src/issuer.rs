@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -39,6 +41,21 @@ struct Keys {
     issuer: String,
     signing: &'static SigningKey,
     published: Vec<&'static SigningKey>,
+    broken: Option<BrokenKeys>,
+    fetched: usize,
+}
+
+/// How an issuer fails to publish its keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BrokenKeys {
+    /// 503.
+    Unavailable,
+    /// A redirect to where they are.
+    Redirect,
+    /// More bytes than anybody should read.
+    Huge,
+    /// A set without a key.
+    Empty,
 }
 
 impl Issuer {
@@ -49,10 +66,12 @@ impl Issuer {
     /// If there is no free port.
     pub async fn start() -> Result<Self> {
         let first = key::first().await?;
-        let keys = Keys { issuer: String::new(), signing: first, published: vec![first] };
+        let keys =
+            Keys { issuer: String::new(), signing: first, published: vec![first], broken: None, fetched: 0 };
         let keys = Arc::new(Mutex::new(keys));
         let router = Router::new()
             .route("/jwks", get(jwks))
+            .route("/moved", get(moved))
             .route("/.well-known/openid-configuration", get(discovery))
             .with_state(keys.clone());
         let server = Server::start(router).await?;
@@ -119,6 +138,30 @@ impl Issuer {
         Ok(())
     }
 
+    /// From now on signs with its second key and publishes only that.
+    ///
+    /// # Errors
+    ///
+    /// If the key cannot be made.
+    pub async fn replace(&self) -> Result<()> {
+        let second = key::second().await?;
+        let mut keys = self.lock();
+        keys.signing = second;
+        keys.published = vec![second];
+        Ok(())
+    }
+
+    /// From now on fails in this way to publish its keys, or not any more.
+    pub fn break_keys(&self, how: Option<BrokenKeys>) {
+        self.lock().broken = how;
+    }
+
+    /// How often its keys were asked for.
+    #[must_use]
+    pub fn fetched(&self) -> usize {
+        self.lock().fetched
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Keys> {
         lock(&self.keys)
     }
@@ -135,7 +178,19 @@ fn lock(keys: &Mutex<Keys>) -> std::sync::MutexGuard<'_, Keys> {
     keys.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn jwks(State(keys): State<Arc<Mutex<Keys>>>) -> Json<Value> {
+async fn jwks(State(keys): State<Arc<Mutex<Keys>>>) -> Response {
+    let mut keys = lock(&keys);
+    keys.fetched += 1;
+    match keys.broken {
+        None => Json(keys.jwks()).into_response(),
+        Some(BrokenKeys::Unavailable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(BrokenKeys::Redirect) => Redirect::temporary("/moved").into_response(),
+        Some(BrokenKeys::Huge) => "x".repeat(4 * 1024 * 1024).into_response(),
+        Some(BrokenKeys::Empty) => Json(json!({ "keys": [] })).into_response(),
+    }
+}
+
+async fn moved(State(keys): State<Arc<Mutex<Keys>>>) -> Json<Value> {
     Json(lock(&keys).jwks())
 }
 

@@ -27,7 +27,7 @@ pub use bootstrap::Bootstrap;
 pub use client::{Call, Client, End, How, Reply, Stream, WebSocket};
 pub use control_plane::{ControlPlane, ControlPlaneSetup, Ran};
 pub use envoy::Envoy;
-pub use issuer::{Issuer, Token};
+pub use issuer::{BrokenKeys, Issuer, Token};
 pub use log::{Log, Mark};
 pub use process::Process;
 pub use upstream::{TICK, Upstream};

@@ -132,6 +132,9 @@ pub struct Issuer {
     /// When its signing keys were last fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_fetched_at: Option<Moment>,
+    /// Why they could not be fetched when that was last tried; the ones from before are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_failure: Option<String>,
 }
 
 /// A signing key of an issuer.

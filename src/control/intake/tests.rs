@@ -24,6 +24,7 @@ fn issuers() -> Issuers {
         jwks_uri: None,
         audiences: Vec::new(),
         settings: IssuerSettings { cutoff_claim, ..settings },
+        messages: crate::config::MessageSettings::default(),
     };
     Issuers {
         strict: true,

@@ -27,6 +27,7 @@ impl Columns {
             Some(Body::Swept(_)) => (schema::SWEPT, None),
             Some(Body::KeyCreated(_)) => (14, None),
             Some(Body::KeyDeleted(_)) => (15, None),
+            Some(Body::Received(_)) => (16, None),
             None => (0, None),
         };
         Self {

@@ -14,14 +14,14 @@ pub struct Token {
     key: &'static SigningKey,
     header: Map<String, Value>,
     claims: Map<String, Value>,
-    lifetime: Duration,
+    lifetime: Option<Duration>,
 }
 
 const LIFETIME: Duration = Duration::from_secs(3600);
 
 impl Token {
     pub(super) fn new(issuer: &str, key: &'static SigningKey) -> Self {
-        let token = Self { key, header: Map::new(), claims: Map::new(), lifetime: LIFETIME };
+        let token = Self { key, header: Map::new(), claims: Map::new(), lifetime: Some(LIFETIME) };
         token
             .header("alg", "RS256")
             .header("typ", "JWT")
@@ -53,8 +53,14 @@ impl Token {
 
     /// How long it is valid, from now on.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
+        self.lifetime = Some(lifetime);
         self
+    }
+
+    /// Without `exp`.
+    pub fn no_expiry(mut self) -> Self {
+        self.lifetime = None;
+        self.without("exp")
     }
 
     /// Any claim; `exp` overrides the lifetime.
@@ -75,14 +81,22 @@ impl Token {
         self
     }
 
+    /// Takes a parameter of the header out again.
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.header.remove(name);
+        self
+    }
+
     /// The compact JWT.
     ///
     /// # Errors
     ///
     /// If signing fails.
     pub fn sign(mut self) -> Result<String> {
-        let expiry = unix_now().saturating_add(self.lifetime.as_secs());
-        self.claims.entry("exp").or_insert_with(|| json!(expiry));
+        if let Some(lifetime) = self.lifetime {
+            let expiry = unix_now().saturating_add(lifetime.as_secs());
+            self.claims.entry("exp").or_insert_with(|| json!(expiry));
+        }
         self.key.sign(&Value::Object(self.header).to_string(), &Value::Object(self.claims).to_string())
     }
 }

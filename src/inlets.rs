@@ -1,0 +1,91 @@
+//! The ways in for identity providers' protocols: one file each.
+//!
+//! The path of one message: [`serve`] bounds it (address, rate, size, time), the protocol's [`Protocol::read`]
+//! verifies and understands it or says which check refuses it, [`Control::receive`] makes it durable together
+//! with what it causes, and the protocol answers in its own words. `POST /v1/inlets/{inlet}/try` takes the same
+//! path and stops before the log.
+//!
+//! A new protocol is a file here that implements [`Protocol`] and has a handler with its OpenAPI part, a line in
+//! [`PROTOCOLS`] and one in [`routes`].
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+mod backchannel_logout;
+mod cause;
+mod credential;
+mod form;
+mod inbound;
+mod limits;
+mod oauth;
+mod protocol;
+mod serve;
+
+pub use cause::{Cause, Refused};
+pub use inbound::{Inbound, Peer};
+pub(crate) use oauth::OauthError;
+pub use protocol::{Protocol, Reading};
+pub(crate) use serve::answer;
+
+use crate::config;
+use crate::control::Control;
+use crate::issuers::Directory;
+use limits::Limits;
+
+/// What every inlet works with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inlets {
+    control: Control,
+    limits: Arc<Limits>,
+    settings: Arc<config::Inlets>,
+}
+
+/// Every protocol whose messages can be tried.
+pub static PROTOCOLS: [&dyn Protocol; 1] = [&backchannel_logout::BackchannelLogout];
+
+/// The protocol of that name.
+#[must_use]
+pub fn protocol(name: &str) -> Option<&'static dyn Protocol> {
+    PROTOCOLS.into_iter().find(|protocol| protocol.name() == name)
+}
+
+/// The routes of all inlets, with their part of the OpenAPI document.
+pub(crate) fn routes() -> OpenApiRouter<Inlets> {
+    OpenApiRouter::new().routes(routes!(backchannel_logout::receive))
+}
+
+impl Inlets {
+    /// The inlets of a control plane.
+    #[must_use]
+    pub fn new(control: Control, settings: &config::Inlets) -> Self {
+        let limits = Limits::new(settings.requests_per_minute, settings.trusted_proxies.clone());
+        Self { control, limits: Arc::new(limits), settings: Arc::new(settings.clone()) }
+    }
+
+    /// The front door.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The issuers with their keys.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        self.control.directory()
+    }
+
+    /// The address at which others reach a path of this control plane; `None` without `inlets.public_url`.
+    #[must_use]
+    pub fn public_url(&self, path: &str) -> Option<String> {
+        self.settings.public_url.as_ref().map(|url| format!("{url}{path}"))
+    }
+}
+
+impl FromRef<Inlets> for Control {
+    fn from_ref(inlets: &Inlets) -> Self {
+        inlets.control.clone()
+    }
+}

@@ -1,0 +1,92 @@
+//! OAuth 2.0's way of saying that something is wrong.
+
+use std::collections::BTreeMap;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::IntoResponses;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+
+use crate::control::printable;
+
+/// An error as RFC 6749 section 5.2 has it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct OauthError {
+    /// The protocol's code.
+    error: String,
+    /// For people.
+    error_description: String,
+}
+
+/// An error with that status.
+pub(super) fn error(status: StatusCode, error: &str, description: &str) -> Response {
+    // RFC 6749 allows ASCII without quotes and backslashes in a description.
+    let plain = |char: char| if char.is_ascii_graphic() && !"\"\\".contains(char) { char } else { ' ' };
+    let description = printable(description, 300).replace(['"', '`'], "'").chars().map(plain).collect();
+    let body = OauthError { error: error.to_owned(), error_description: description };
+    json(status, &body)
+}
+
+/// JSON with that status, and what a client of that status should know.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // Text and numbers always are JSON.
+    let text = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = (status, [(CONTENT_TYPE, "application/json")], text).into_response();
+    let headers = response.headers_mut();
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// What can be wrong with a message to an inlet that answers as OAuth does.
+pub(super) struct MessageProblems;
+/// The same for one that wants a credential.
+pub(super) struct ClientProblems;
+
+impl IntoResponses for MessageProblems {
+    fn responses() -> Responses {
+        problems(&[400, 408, 413, 415, 429, 503])
+    }
+}
+
+impl IntoResponses for ClientProblems {
+    fn responses() -> Responses {
+        problems(&[400, 401, 403, 408, 413, 415, 429, 503])
+    }
+}
+
+type Responses = BTreeMap<String, RefOr<utoipa::openapi::Response>>;
+
+fn problems(statuses: &[u16]) -> Responses {
+    let of = |status: &u16| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("OauthError"))).build();
+        let response =
+            ResponseBuilder::new().description(meaning(*status)).content("application/json", content).build();
+        (status.to_string(), RefOr::T(response))
+    };
+    statuses.iter().map(of).collect()
+}
+
+const fn meaning(status: u16) -> &'static str {
+    match status {
+        400 => "The message is refused; `error_description` and the audit trail say which check refuses it",
+        401 => "No credential, or one that is not accepted",
+        403 => "The credential does not allow this",
+        404 => "Nobody is known by that name",
+        408 => "The body did not arrive in time",
+        413 => "The body is too large",
+        415 => "The content type is wrong",
+        422 => "It is understood, and cannot be done",
+        429 => "Too many requests of this address",
+        _ => "Not now: the issuer's keys or the log cannot be had. Send it again",
+    }
+}

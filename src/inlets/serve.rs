@@ -1,0 +1,87 @@
+//! What every message goes through.
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::response::Response;
+
+use super::{Cause, Inbound, Inlets, Peer, Protocol, Refused};
+use crate::body;
+use crate::control::{Received, RefusedMessage};
+
+/// Most bytes of a message.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Takes a request in and answers it in the protocol's words.
+pub(super) async fn serve(protocol: &dyn Protocol, inlets: &Inlets, request: Request) -> Response {
+    let Peer(peer) = request.extensions().get().copied().unwrap_or_default();
+    let address = inlets.limits.address(peer, request.headers());
+    match receive(protocol, inlets, request, address).await {
+        Ok(received) => {
+            let outcome = match received {
+                Received::Applied(_) => "applied",
+                Received::Repeated => "repeated",
+            };
+            inlets.control.metrics().inlet_message(protocol.name(), outcome);
+            protocol.accepted(&received)
+        }
+        Err(refused) => refuse(protocol, inlets, refused, address).await,
+    }
+}
+
+/// The bounded request of an address, or why there is none.
+pub(super) async fn inbound(inlets: &Inlets, request: Request, address: IpAddr) -> Result<Inbound, Refused> {
+    if !inlets.limits.admits(address) {
+        return Err(Cause::RateLimited.into());
+    }
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, MAX_BYTES).await?;
+    Ok(Inbound { headers: parts.headers, path: parts.uri.path().to_owned(), body })
+}
+
+/// Writes a refusal down, and gives the protocol's answer to it.
+pub(super) async fn refuse(
+    protocol: &dyn Protocol,
+    inlets: &Inlets,
+    refused: Refused,
+    address: IpAddr,
+) -> Response {
+    let (name, code) = (protocol.name(), refused.cause.code());
+    inlets.control.metrics().inlet_message(name, code);
+    let message = RefusedMessage {
+        inlet: name,
+        issuer: refused.issuer.clone(),
+        message_id: refused.message_id.clone(),
+        peer: address.to_string(),
+        signal: refused.signal.clone(),
+        code,
+        detail: refused.cause.to_string(),
+    };
+    inlets.control.refuse(message).await;
+    answer(protocol, &refused)
+}
+
+/// The protocol's answer to a refusal.
+pub(crate) fn answer(protocol: &dyn Protocol, refused: &Refused) -> Response {
+    let (status, error) = refused.cause.general().unwrap_or_else(|| protocol.error(&refused.cause));
+    protocol.refused(status, error, refused)
+}
+
+async fn receive(
+    protocol: &dyn Protocol,
+    inlets: &Inlets,
+    request: Request,
+    address: IpAddr,
+) -> Result<Received, Refused> {
+    let inbound = inbound(inlets, request, address).await?;
+    let reading = protocol.read(&inbound, inlets).await?;
+    let (issuer, signal) = (reading.issuer.clone(), reading.signal.clone());
+    let message_id = reading.id.as_ref().map(|id| id.text.clone()).unwrap_or_default();
+    let refused = |cause: Cause| Refused { cause, issuer, message_id, signal };
+    let (message, caller) = reading.into_message(protocol.name(), address.to_string());
+    match inlets.control.receive(message, &caller).await {
+        Ok(Received::Repeated) if !protocol.accepts_repetitions() => Err(refused(Cause::Replayed)),
+        Ok(received) => Ok(received),
+        Err(error) => Err(refused(error.into())),
+    }
+}

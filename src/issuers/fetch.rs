@@ -1,0 +1,68 @@
+//! Where an issuer's keys are, and getting them.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{Response, StatusCode};
+use portcullis_core::json::Json;
+
+use super::KeySet;
+use crate::config::Issuer;
+use crate::outbound::{Limits, Outbound, OutboundError, Reach};
+
+/// What a document of a provider may cost.
+const LIMITS: Limits = Limits { bytes: 512 * 1024, time: Duration::from_secs(8) };
+
+/// Why keys could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    #[error("{url} answers {status}")]
+    Status { url: String, status: u16 },
+    #[error("{url} is no JWK set: {why}")]
+    Keys { url: String, why: &'static str },
+    #[error("{url} is no discovery document: {why}")]
+    Discovery { url: String, why: &'static str },
+    #[error("{url} has no key that can be used")]
+    NoKey { url: String },
+}
+
+/// The keys that an issuer publishes now.
+pub(super) async fn keys(outbound: &Outbound, issuer: &Issuer) -> Result<KeySet, FetchError> {
+    let reach = if issuer.messages.allow_private_addresses { Reach::Private } else { Reach::Public };
+    let url = match &issuer.jwks_uri {
+        Some(url) => url.clone(),
+        None => discover(outbound, issuer, reach).await?,
+    };
+    let answer = get(outbound, &url, "application/jwk-set+json, application/json", reach).await?;
+    let keys = KeySet::parse(answer.body()).map_err(|why| FetchError::Keys { url: url.clone(), why })?;
+    // An empty set would take away keys that are good.
+    if keys.is_empty() { Err(FetchError::NoKey { url }) } else { Ok(keys) }
+}
+
+/// OpenID Connect Discovery 1.0, section 4: `jwks_uri` of the document that names this very issuer.
+async fn discover(outbound: &Outbound, issuer: &Issuer, reach: Reach) -> Result<String, FetchError> {
+    let url = format!("{}/.well-known/openid-configuration", issuer.issuer.trim_end_matches('/'));
+    let answer = get(outbound, &url, "application/json", reach).await?;
+    let wrong = |why| FetchError::Discovery { url: url.clone(), why };
+    let document = Json::parse(answer.body()).map_err(|_| wrong("not JSON without duplicate members"))?;
+    let text = |name| document.get(name).and_then(Json::as_text);
+    if text("issuer") != Some(issuer.issuer.as_str()) {
+        return Err(wrong("it names another issuer"));
+    }
+    text("jwks_uri").map(str::to_owned).ok_or_else(|| wrong("no jwks_uri in it"))
+}
+
+async fn get(
+    outbound: &Outbound,
+    url: &str,
+    accept: &'static str,
+    reach: Reach,
+) -> Result<Response<Bytes>, FetchError> {
+    let answer = outbound.get(url, accept, reach, LIMITS).await?;
+    match answer.status() {
+        StatusCode::OK => Ok(answer),
+        status => Err(FetchError::Status { url: url.to_owned(), status: status.as_u16() }),
+    }
+}

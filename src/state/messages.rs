@@ -1,0 +1,98 @@
+//! Which messages of identity providers have been received lately, so that none is applied twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_core::UnixSeconds;
+use sha2::{Digest as _, Sha256};
+
+/// What tells a message from others: inlet, issuer and id, hashed, so that long ids cost no memory.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct MessageKey([u8; 16]);
+
+impl MessageKey {
+    /// Of an id of an issuer at an inlet.
+    #[must_use]
+    pub fn of(inlet: &str, issuer: &str, message_id: &str) -> Self {
+        let mut digest = Sha256::new();
+        for part in [inlet, issuer, message_id] {
+            // With lengths, so that no two triples read alike.
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        let mut key = [0; 16];
+        key.iter_mut().zip(digest.finalize()).for_each(|(key, byte)| *key = byte);
+        Self(key)
+    }
+
+    /// A number below `bound`, the same for the same message.
+    #[must_use]
+    pub fn slot(&self, bound: usize) -> usize {
+        usize::from(self.0[0]) % bound.max(1)
+    }
+}
+
+/// The messages that are remembered, each until its time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Messages {
+    until: BTreeMap<MessageKey, UnixSeconds>,
+    expiries: BTreeSet<(UnixSeconds, MessageKey)>,
+}
+
+impl Messages {
+    /// Remembers one; of two times the later holds.
+    pub(super) fn remember(&mut self, key: MessageKey, until: UnixSeconds) {
+        let before = self.until.get(&key).copied();
+        if before.is_some_and(|before| before >= until) {
+            return;
+        }
+        if let Some(before) = before {
+            self.expiries.remove(&(before, key));
+        }
+        self.until.insert(key, until);
+        self.expiries.insert((until, key));
+    }
+
+    /// Forgets those whose time is before `now`.
+    pub(super) fn forget(&mut self, now: UnixSeconds) {
+        while let Some((until, key)) = self.expiries.first().copied().filter(|(until, _)| *until < now) {
+            self.expiries.remove(&(until, key));
+            self.until.remove(&key);
+        }
+    }
+
+    /// Whether one is remembered at that time.
+    pub(super) fn holds(&self, key: MessageKey, now: UnixSeconds) -> bool {
+        self.until.get(&key).is_some_and(|until| *until >= now)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.until.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_remembered_until_its_time() {
+        let (one, other) =
+            (MessageKey::of("logout", "https://i", "1"), MessageKey::of("logout", "https://i", "2"));
+        let mut messages = Messages::default();
+        messages.remember(one, 10);
+        messages.remember(one, 20);
+        messages.remember(one, 15);
+        messages.remember(other, 12);
+        assert!(messages.holds(one, 20) && !messages.holds(one, 21));
+        messages.forget(13);
+        assert_eq!((messages.len(), messages.expiries.len()), (1, 1));
+        messages.forget(21);
+        assert_eq!((messages.len(), messages.expiries.len()), (0, 0));
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(MessageKey::of("a", "bc", "d"), MessageKey::of("a", "b", "cd"));
+        assert_ne!(MessageKey::of("a", "b", "c"), MessageKey::of("ab", "", "c"));
+    }
+}

@@ -1,0 +1,148 @@
+//! Where issuers' keys come from, and what happens when they do not.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use portcullis_testbed::{BrokenKeys, ControlPlane, Issuer};
+use serde_json::{Value, json};
+
+use super::support::{SETTINGS, logout, refused, send_logout, stage};
+use crate::support::{get, setup};
+
+/// A token whose HMAC has the issuer's public modulus as its secret, as the oldest trick has it.
+pub(super) fn hmac_with_public_key(issuer: &Issuer, claims: &Value) -> String {
+    let jwk = &issuer.jwks()["keys"][0];
+    let header = json!({"alg": "HS256", "typ": "logout+jwt", "kid": jwk["kid"]});
+    let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let signed = format!("{}.{}", encode(&header), encode(claims));
+    let secret = EncodingKey::from_secret(&URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap());
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
+    format!("{signed}.{signature}")
+}
+
+async fn send(plane: &ControlPlane, issuer: &Issuer, jti: &str) -> u16 {
+    let token = logout(issuer, jti).sid("s1").sign().unwrap();
+    send_logout(plane, &token).await.status.as_u16()
+}
+
+async fn issuer_status(plane: &ControlPlane) -> Value {
+    get(plane, "/v1/issuers").await.json().unwrap()["issuers"][0].clone()
+}
+
+#[tokio::test]
+async fn keys_are_found_by_discovery() {
+    let issuer = Issuer::start().await.unwrap();
+    let config = format!("[[issuers]]\nissuer = \"{}\"\n{SETTINGS}\n", issuer.name());
+    let plane = setup().config(&config).start().await.unwrap();
+    assert_eq!(send(&plane, &issuer, "m1").await, 200);
+    let status = issuer_status(&plane).await;
+    assert_eq!(status["keys"], json!([{"kid": issuer.kid()}]));
+    assert!(status["keys_fetched_at"].is_string(), "{status}");
+    let metrics = plane.api().get("/metrics").send().await.unwrap().text();
+    let gauge = format!("issuer_keys_fetched_timestamp_seconds{{issuer=\"{}\"}}", issuer.name());
+    assert!(metrics.contains(&gauge), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_known_has_the_keys_fetched_again() {
+    let (issuer, plane) = stage("").await;
+    assert_eq!(send(&plane, &issuer, "m1").await, 200);
+    issuer.replace().await.unwrap();
+    assert_eq!(send(&plane, &issuer, "m2").await, 200);
+    assert_eq!(issuer_status(&plane).await["keys"], json!([{"kid": issuer.kid()}]));
+}
+
+#[tokio::test]
+async fn strangers_key_ids_do_not_hammer_the_provider() {
+    let (issuer, plane) = stage("").await;
+    for index in 0..30 {
+        let token = logout(&issuer, &format!("m{index}")).sid("s").header("kid", format!("k{index}"));
+        assert_eq!(send_logout(&plane, &token.sign().unwrap()).await.status, 400);
+    }
+    // At most six in a minute, and the one at the start.
+    assert!(issuer.fetched() <= 7, "{}", issuer.fetched());
+    assert_eq!(send(&plane, &issuer, "good").await, 200);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_at_the_start_is_asked_again() {
+    let issuer = Issuer::start().await.unwrap();
+    issuer.break_keys(Some(BrokenKeys::Unavailable));
+    let plane = setup().issuer(&issuer, SETTINGS).start().await.unwrap();
+    let token = logout(&issuer, "m1").sid("s1").sign().unwrap();
+    let reply = send_logout(&plane, &token).await;
+    refused(&plane, &reply, 503, "temporarily_unavailable", "keys_unavailable").await;
+    assert!(reply.header("retry-after").is_some());
+    assert!(issuer_status(&plane).await["keys_failure"].as_str().unwrap().contains("503"));
+    issuer.break_keys(None);
+    // What was refused for a while only is not a repetition.
+    assert_eq!(send_logout(&plane, &token).await.status, 200);
+    assert!(issuer_status(&plane).await.get("keys_failure").is_none());
+}
+
+#[tokio::test]
+async fn keys_are_kept_while_the_provider_is_down() {
+    let (issuer, plane) = stage("keys_max_age = \"1ms\"").await;
+    assert_eq!(send(&plane, &issuer, "m1").await, 200);
+    for broken in [BrokenKeys::Unavailable, BrokenKeys::Empty, BrokenKeys::Huge, BrokenKeys::Redirect] {
+        issuer.break_keys(Some(broken));
+        // Has them fetched again, in vain.
+        let stranger = logout(&issuer, "x").sid("s").header("kid", "other").sign().unwrap();
+        let reply = send_logout(&plane, &stranger).await;
+        refused(&plane, &reply, 400, "invalid_request", "kid_unknown").await;
+        assert!(issuer_status(&plane).await["keys_failure"].is_string(), "{broken:?}");
+        assert_eq!(send(&plane, &issuer, &format!("{broken:?}")).await, 200);
+    }
+}
+
+/// The failure of a fetch with these lines of configuration.
+async fn failure(issuer: &Issuer, config: &str) -> String {
+    let plane = setup().config(config).start().await.unwrap();
+    let token = logout(issuer, "m1").sid("s1").sign().unwrap();
+    let reply = send_logout(&plane, &token).await;
+    refused(&plane, &reply, 503, "temporarily_unavailable", "keys_unavailable").await;
+    issuer_status(&plane).await["keys_failure"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn keys_at_a_private_address_must_be_meant() {
+    let issuer = Issuer::start().await.unwrap();
+    let entry = |jwks_uri: &str| {
+        format!(
+            "[[issuers]]\nissuer = \"{}\"\njwks_uri = \"{jwks_uri}\"\naudiences = [\"portcullis\"]\n",
+            issuer.name()
+        )
+    };
+    let port = issuer.address().port();
+    // By number and by a name that resolves to one.
+    for uri in [format!("http://127.0.0.1:{port}/jwks"), format!("http://localhost:{port}/jwks")] {
+        let failure = failure(&issuer, &entry(&uri)).await;
+        assert!(failure.contains("private address"), "{failure}");
+    }
+    assert_eq!(issuer.fetched(), 0);
+    let failure = failure(&issuer, &entry("ftp://127.0.0.1/jwks")).await;
+    assert!(failure.contains("not an https URL"), "{failure}");
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed_and_large_answers_not_read() {
+    for (broken, says) in [(BrokenKeys::Redirect, "redirect (307)"), (BrokenKeys::Huge, "larger than")] {
+        let issuer = Issuer::start().await.unwrap();
+        issuer.break_keys(Some(broken));
+        let config = format!(
+            "[[issuers]]\nissuer = \"{}\"\njwks_uri = \"{}\"\n{SETTINGS}\n",
+            issuer.name(),
+            issuer.jwks_uri()
+        );
+        let failure = failure(&issuer, &config).await;
+        assert!(failure.contains(says), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_accepts_the_algorithms_that_it_is_configured_with() {
+    let (issuer, plane) = stage("algorithms = [\"ES256\"]").await;
+    let token = logout(&issuer, "m1").sid("s1").sign().unwrap();
+    let reply = send_logout(&plane, &token).await;
+    refused(&plane, &reply, 400, "invalid_request", "algorithm_not_accepted").await;
+}

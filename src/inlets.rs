@@ -8,9 +8,11 @@
 //! A new protocol is a file here that implements [`Protocol`] and has a handler with its OpenAPI part, a line in
 //! [`PROTOCOLS`] and one in [`routes`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use axum::http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,11 +20,16 @@ mod backchannel_logout;
 mod cause;
 mod credential;
 mod form;
+mod global_token_revocation;
 mod inbound;
+mod introspect;
+mod keycloak;
 mod limits;
 mod oauth;
 mod protocol;
+mod revoke;
 mod serve;
+mod subject;
 
 pub use cause::{Cause, Refused};
 pub use inbound::{Inbound, Peer};
@@ -44,7 +51,12 @@ pub struct Inlets {
 }
 
 /// Every protocol whose messages can be tried.
-pub static PROTOCOLS: [&dyn Protocol; 1] = [&backchannel_logout::BackchannelLogout];
+pub static PROTOCOLS: [&dyn Protocol; 4] = [
+    &backchannel_logout::BackchannelLogout,
+    &global_token_revocation::GlobalTokenRevocation,
+    &revoke::Revoke,
+    &keycloak::Keycloak,
+];
 
 /// The protocol of that name.
 #[must_use]
@@ -54,7 +66,13 @@ pub fn protocol(name: &str) -> Option<&'static dyn Protocol> {
 
 /// The routes of all inlets, with their part of the OpenAPI document.
 pub(crate) fn routes() -> OpenApiRouter<Inlets> {
-    OpenApiRouter::new().routes(routes!(backchannel_logout::receive))
+    OpenApiRouter::new()
+        .routes(routes!(backchannel_logout::receive))
+        .routes(routes!(global_token_revocation::receive))
+        .routes(routes!(revoke::receive))
+        .routes(routes!(introspect::receive))
+        .routes(routes!(keycloak::receive))
+        .routes(routes!(keycloak::receive_realm))
 }
 
 impl Inlets {
@@ -75,6 +93,11 @@ impl Inlets {
     #[must_use]
     pub fn directory(&self) -> &Directory {
         self.control.directory()
+    }
+
+    /// Who calls: the peer of a connection, or whom a trusted proxy names.
+    pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.limits.address(peer, headers)
     }
 
     /// The address at which others reach a path of this control plane; `None` without `inlets.public_url`.

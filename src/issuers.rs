@@ -163,8 +163,8 @@ impl Directory {
         let _turn = provider.fetching.lock().await;
         {
             let cache = provider.cache();
-            // Somebody else has fetched them meanwhile.
-            if cache.attempts_ms.last().is_some_and(|at| *at >= asked_at_ms) && cache.failure.is_none() {
+            // Somebody else has tried meanwhile.
+            if cache.attempts_ms.last().is_some_and(|at| *at >= asked_at_ms) {
                 return Some(Arc::clone(&cache.keys));
             }
             let lately = |at: &&UnixMillis| asked_at_ms.saturating_sub(**at) < 60_000;

@@ -210,12 +210,6 @@ impl State {
         self.messages.holds(message, now)
     }
 
-    /// Messages that are remembered.
-    #[must_use]
-    pub fn remembered(&self) -> usize {
-        self.messages.len()
-    }
-
     fn note(&mut self, change: Option<Change>, effect: &mut Effect) {
         let Some(change) = change else { return };
         if change.cutoff.is_none() {

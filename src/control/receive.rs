@@ -2,7 +2,7 @@
 //! reinstatements, in one append together with the event that says what was received.
 
 use portcullis_core::token::sha256_hex;
-use portcullis_core::{CutoffClaim, Selector, UnixSeconds, Version};
+use portcullis_core::{Cutoff, CutoffClaim, Selector, UnixSeconds, Version};
 use prost::Message as _;
 
 use super::answer::Commit;
@@ -53,6 +53,8 @@ pub struct MessageId {
 pub enum Effect {
     /// A revocation.
     Revoke(NewRevocation),
+    /// A revocation, unless one of the same without a cut-off is in force already.
+    RevokeOnce(NewRevocation),
     /// Whatever inlets have revoked of this until reinstated is reinstated. What was revoked through the API
     /// is not: an operator's word is not a provider's to take back.
     Reinstate {
@@ -213,6 +215,14 @@ impl Control {
                     }
                     Err(error) => return Err(error),
                 },
+                Effect::RevokeOnce(request) => {
+                    let intake = self.understand(request, caller, at_ms)?;
+                    if self.is_revoked(&intake) {
+                        plan.notes.push("it is revoked already".into());
+                    } else {
+                        plan.revoke.push(intake);
+                    }
+                }
                 Effect::Reinstate { target, reason } => {
                     let found = self.to_reinstate(target, reason, caller, at_ms).await?;
                     if found.is_empty() {
@@ -223,6 +233,13 @@ impl Control {
             }
         }
         Ok(plan)
+    }
+
+    fn is_revoked(&self, intake: &Intake) -> bool {
+        let key = intake.selector.hash(&self.inner.store.log().identity().hash_key);
+        self.inner
+            .store
+            .read(|state| state.ledger().of_key(key).any(|(_, live)| live.cutoff == Cutoff::Always))
     }
 
     async fn to_reinstate(

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 
+use super::subject::SubjectError;
 use crate::auth::Scope;
 use crate::body::BodyError;
 use crate::control::ControlError;
@@ -44,6 +45,9 @@ pub enum Cause {
     /// A signed message that is not believed.
     #[error(transparent)]
     Jwt(#[from] JwtError),
+    /// Nobody is known by the subject's name.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
     /// A rule of the protocol itself.
     #[error("{detail}")]
     Rule {
@@ -79,6 +83,7 @@ impl Cause {
             Self::Credential(_) => "credential",
             Self::Scope(_) => "scope",
             Self::Jwt(error) => error.code(),
+            Self::Subject(error) => error.code(),
             Self::Rule { code, .. } => code,
             Self::Replayed => "replayed",
             Self::Control(ControlError::Refused(refusal)) => refusal.code(),

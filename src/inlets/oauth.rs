@@ -52,6 +52,24 @@ pub(super) struct MessageProblems;
 /// The same for one that wants a credential.
 pub(super) struct ClientProblems;
 
+/// The same for one about a subject that may not be known.
+pub(super) struct SubjectProblems;
+
+impl IntoResponses for SubjectProblems {
+    fn responses() -> Responses {
+        problems(&[400, 401, 403, 404, 408, 413, 415, 422, 429, 503])
+    }
+}
+
+/// The same for one that is signed by the issuer of its path.
+pub(super) struct PathProblems;
+
+impl IntoResponses for PathProblems {
+    fn responses() -> Responses {
+        problems(&[400, 403, 404, 408, 413, 415, 429, 503])
+    }
+}
+
 impl IntoResponses for MessageProblems {
     fn responses() -> Responses {
         problems(&[400, 408, 413, 415, 429, 503])

@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Takes a request in and answers it in the protocol's words.
 pub(super) async fn serve(protocol: &dyn Protocol, inlets: &Inlets, request: Request) -> Response {
     let Peer(peer) = request.extensions().get().copied().unwrap_or_default();
-    let address = inlets.limits.address(peer, request.headers());
+    let address = inlets.address(peer, request.headers());
     match receive(protocol, inlets, request, address).await {
         Ok(received) => {
             let outcome = match received {

@@ -109,7 +109,7 @@ fn the_configuration_that_is_shown_is_complete_and_has_the_defaults() {
     let bare = "[[issuers]]\nissuer = \"https://idp.example\"\njwks_uri = \"https://idp.example/jwks\"\n";
     assert_eq!(load(&format!("[[issuers]]{issuer}")), load(&format!("{bare}audiences = [\"portcullis\"]")));
     // The error for an unknown key names the known ones: each is shown, but the limit that has no default.
-    for section in ["", "[listen]\n", "[log]\n", "[feed]\n", "[edge]\n"] {
+    for section in ["", "[listen]\n", "[log]\n", "[feed]\n", "[edge]\n", "[inlets]\n", "[[issuers]]\n"] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("{section}nonsense = 1")).unwrap();
         let error = Config::load(Some(file.path()), []).unwrap_err().to_string();

@@ -3,6 +3,9 @@
 mod backchannel_logout;
 mod bounds;
 mod crash;
+mod global_token_revocation;
+mod keycloak;
 mod keys;
 mod support;
+mod tokens;
 mod trial;

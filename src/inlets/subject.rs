@@ -1,0 +1,115 @@
+//! Subject Identifiers (RFC 9493): of whom a message speaks.
+
+use portcullis_core::json::Json;
+
+use crate::config::Issuer;
+use crate::control::Target;
+
+/// Most identifiers in one of the format `aliases`.
+const MAX_ALIASES: usize = 20;
+
+/// Why nobody is known by an identifier.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SubjectError {
+    /// Not an object with a format and its members.
+    #[error("not a subject identifier: {0}")]
+    Malformed(String),
+    /// A format that is not understood.
+    #[error("the subject format `{0}` is not supported")]
+    Format(String),
+    /// Another issuer's subject.
+    #[error("the subject is of issuer {0}, for which this message may not speak")]
+    Issuer(String),
+    /// Nobody's, as far as is known here.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl SubjectError {
+    /// A code for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "subject_malformed",
+            Self::Format(_) => "subject_format",
+            Self::Issuer(_) => "subject_issuer",
+            Self::Unknown(_) => "subject_unknown",
+        }
+    }
+}
+
+/// What an identifier means for an issuer's tokens: what a revocation of it must match. Several, if it is known
+/// by several names.
+///
+/// # Errors
+/// When it is none, or nobody is known by it.
+pub(super) fn resolve(identifier: &Json, issuer: &Issuer) -> Result<Vec<Target>, SubjectError> {
+    match format(identifier)? {
+        "aliases" => {
+            let Some(Json::List(list)) = identifier.get("identifiers") else {
+                return Err(SubjectError::Malformed("aliases without `identifiers`".into()));
+            };
+            if list.is_empty() || list.len() > MAX_ALIASES {
+                return Err(SubjectError::Malformed(format!("aliases has 1 to {MAX_ALIASES} identifiers")));
+            }
+            aliases(list, issuer)
+        }
+        other => one(other, identifier, issuer).map(|target| vec![target]),
+    }
+}
+
+/// All names that are understood; an error only if none is.
+fn aliases(list: &[Json], issuer: &Issuer) -> Result<Vec<Target>, SubjectError> {
+    let mut targets = Vec::new();
+    let mut failed = None;
+    for identifier in list {
+        // RFC 9493 section 3.2.8: no aliases within aliases.
+        let resolved = match format(identifier)? {
+            "aliases" => return Err(SubjectError::Malformed("aliases within aliases".into())),
+            format => one(format, identifier, issuer),
+        };
+        match resolved {
+            Ok(target) => targets.push(target),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if targets.is_empty() => Err(error),
+        _ => Ok(targets),
+    }
+}
+
+fn one(format: &str, identifier: &Json, issuer: &Issuer) -> Result<Target, SubjectError> {
+    match format {
+        "iss_sub" => {
+            let (iss, sub) = (text(identifier, "iss")?, text(identifier, "sub")?);
+            if iss != issuer.issuer {
+                return Err(SubjectError::Issuer(iss.chars().take(200).collect()));
+            }
+            Ok(Target::Subject { issuer: iss.into(), sub: sub.into() })
+        }
+        "email" => email(text(identifier, "email")?, issuer),
+        other => Err(SubjectError::Format(other.chars().take(64).collect())),
+    }
+}
+
+/// Whoever has an e-mail address: by the claim that the issuer's tokens have it in.
+fn email(address: &str, issuer: &Issuer) -> Result<Target, SubjectError> {
+    let Some(claim) = &issuer.messages.email_claim else {
+        let why = "a subject is named by its e-mail address, and email_claim of the issuer says no claim that has it";
+        return Err(SubjectError::Unknown(why.into()));
+    };
+    Ok(Target::Claims(vec![("iss".into(), issuer.issuer.clone()), (claim.clone(), address.into())]))
+}
+
+fn format(identifier: &Json) -> Result<&str, SubjectError> {
+    match identifier {
+        Json::Object(_) => text(identifier, "format"),
+        other => Err(SubjectError::Malformed(format!("{} instead of an object", other.type_name()))),
+    }
+}
+
+fn text<'a>(identifier: &'a Json, name: &str) -> Result<&'a str, SubjectError> {
+    let text = identifier.get(name).and_then(Json::as_text).filter(|text| !text.is_empty());
+    text.ok_or_else(|| SubjectError::Malformed(format!("`{name}` is missing or not a text")))
+}

@@ -1,0 +1,171 @@
+//! Global Token Revocation: one valid call, and for each rule the call that breaks just that.
+
+use portcullis_testbed::{ControlPlane, ControlPlaneSetup, Issuer, Reply, Token};
+use serde_json::{Value, json};
+
+use super::support::{SETTINGS, events, last_received, now, refused, rejected_as};
+use crate::support::setup;
+
+const PATH: &str = "/inlets/global-token-revocation";
+const URL: &str = "https://portcullis.example";
+
+fn with_public_url() -> ControlPlaneSetup {
+    setup().env("PORTCULLIS_INLETS_PUBLIC_URL", URL)
+}
+
+async fn stage(settings: &str) -> (Issuer, ControlPlane) {
+    let issuer = Issuer::start().await.unwrap();
+    let plane = with_public_url().issuer(&issuer, &format!("{SETTINGS}\n{settings}")).start().await.unwrap();
+    (issuer, plane)
+}
+
+/// A valid credential as Okta sends it, to be spoilt.
+fn credential(issuer: &Issuer, jti: &str) -> Token {
+    let token = issuer.token().header("typ", "global-token-revocation+jwt").jti(jti).sub("client-1");
+    token.claim("aud", format!("{URL}{PATH}")).claim("exp", now() + 300).claim("nbf", now() - 300)
+}
+
+async fn send(plane: &ControlPlane, credential: Token, body: &Value) -> Reply {
+    plane.api().post(PATH).bearer(&credential.sign().unwrap()).json(body).send().await.unwrap()
+}
+
+fn iss_sub(issuer: &Issuer, sub: &str) -> Value {
+    json!({"sub_id": {"format": "iss_sub", "iss": issuer.name(), "sub": sub}})
+}
+
+#[tokio::test]
+async fn everything_a_user_holds_ends() {
+    let (issuer, plane) = stage("").await;
+    let reply = send(&plane, credential(&issuer, "m1"), &iss_sub(&issuer, "alice")).await;
+    assert_eq!((reply.status.as_u16(), reply.text().as_str()), (204, ""));
+    let of = |sub: &str, iat: u64| json!({"iss": issuer.name(), "sub": sub, "iat": iat});
+    assert_eq!(rejected_as(&plane, of("alice", now() - 5)).await.as_deref(), Some("subject_revoked"));
+    assert_eq!(rejected_as(&plane, of("alice", now() + 60)).await, None);
+    assert_eq!(rejected_as(&plane, of("bob", now() - 5)).await, None);
+    let received = last_received(&plane).await;
+    assert_eq!((&received["inlet"], &received["message"]), (&json!("global-token-revocation"), &json!("m1")));
+    // What early drafts called it, and an audience that is configured.
+    let body = json!({"subject": {"format": "iss_sub", "iss": issuer.name(), "sub": "bob"}});
+    let reply = send(&plane, credential(&issuer, "m2").claim("aud", "portcullis"), &body).await;
+    assert_eq!(reply.status, 204, "{}", reply.text());
+    assert!(rejected_as(&plane, of("bob", now() - 5)).await.is_some());
+}
+
+/// How a credential differs from the valid one, and the check that refuses it.
+type Case = (&'static str, fn(Token) -> Token);
+
+#[tokio::test]
+async fn a_credential_that_breaks_a_rule_is_none() {
+    let cases: &[Case] = &[
+        ("typ_wrong", |token| token.header("typ", "JWT")),
+        ("typ_wrong", |token| token.without_header("typ")),
+        ("jwt_unsigned", |token| token.header("alg", "none")),
+        ("algorithm_not_accepted", |token| token.header("alg", "HS256")),
+        ("kid_unknown", |token| token.header("kid", "other")),
+        ("iss_missing", |token| token.without("iss")),
+        ("iss_not_configured", |token| token.claim("iss", "https://other.example")),
+        ("aud_wrong", |token| token.claim("aud", format!("{URL}/elsewhere"))),
+        ("claim_missing", |token| token.without("aud")),
+        ("expired", |token| token.claim("exp", now() - 61)),
+        ("claim_missing", |token| token.no_expiry()),
+        ("claim_missing", |token| token.without("iat")),
+        ("issued_in_future", |token| token.iat(now() + 90)),
+        ("too_old", |token| token.iat(now() - 7_200)),
+        ("not_yet_valid", |token| token.claim("nbf", now() + 90)),
+        ("claim_missing", |token| token.without("jti")),
+        ("claim_missing", |token| token.without("sub")),
+    ];
+    for chunk in cases.chunks(10) {
+        // Ten refusals of an address are written down one by one in a minute.
+        let (issuer, plane) = stage("").await;
+        for (check, spoil) in chunk {
+            let reply = send(&plane, spoil(credential(&issuer, "m")), &iss_sub(&issuer, "alice")).await;
+            refused(&plane, &reply, 401, "invalid_token", check).await;
+            assert!(reply.header("www-authenticate").is_some());
+        }
+        assert_eq!(events(&plane, "revoked").await, Vec::<Value>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_needed_and_good_once() {
+    let (issuer, plane) = stage("").await;
+    let body = iss_sub(&issuer, "alice");
+    let bare = plane.api().post(PATH).json(&body).send().await.unwrap();
+    refused(&plane, &bare, 401, "invalid_token", "credential").await;
+    let basic =
+        plane.api().post(PATH).header("authorization", "Basic YTpi").json(&body).send().await.unwrap();
+    refused(&plane, &basic, 401, "invalid_token", "credential").await;
+    // An API key is no credential here.
+    let key = plane.api().post(PATH).bearer(plane.admin_key()).json(&body).send().await.unwrap();
+    refused(&plane, &key, 401, "invalid_token", "jwt_malformed").await;
+    assert_eq!(send(&plane, credential(&issuer, "m1"), &body).await.status, 204);
+    let again = send(&plane, credential(&issuer, "m1"), &iss_sub(&issuer, "bob")).await;
+    refused(&plane, &again, 401, "invalid_token", "replayed").await;
+}
+
+#[tokio::test]
+async fn the_subject_must_be_one_that_is_known() {
+    let (issuer, plane) = stage("").await;
+    let subject = |subject: Value| json!({ "sub_id": subject });
+    let email = subject(json!({"format": "email", "email": "alice@example.com"}));
+    for (status, error, check, body) in [
+        (400, "invalid_request", "syntax", json!({})),
+        (400, "invalid_request", "subject_malformed", subject(json!("alice"))),
+        (400, "invalid_request", "subject_malformed", subject(json!({"iss": issuer.name(), "sub": "a"}))),
+        (400, "invalid_request", "subject_malformed", subject(json!({"format": "iss_sub", "sub": "a"}))),
+        (
+            400,
+            "invalid_request",
+            "subject_format",
+            subject(json!({"format": "phone_number", "phone_number": "+1"})),
+        ),
+        (
+            403,
+            "access_denied",
+            "subject_issuer",
+            subject(json!({"format": "iss_sub", "iss": "https://other.example", "sub": "a"})),
+        ),
+        (404, "unknown_subject", "subject_unknown", email.clone()),
+        (
+            422,
+            "not_revocable",
+            "control_character",
+            subject(json!({"format": "iss_sub", "iss": issuer.name(), "sub": "a\u{1b}"})),
+        ),
+        (
+            400,
+            "invalid_request",
+            "subject_malformed",
+            subject(json!({"format": "aliases", "identifiers": [{"format": "aliases", "identifiers": []}]})),
+        ),
+    ] {
+        let jti = format!("{check} {body}");
+        let reply = send(&plane, credential(&issuer, &jti), &body).await;
+        refused(&plane, &reply, status, error, check).await;
+    }
+    let call = plane.api().post(PATH).bearer(&credential(&issuer, "m").sign().unwrap());
+    let reply = call.header("content-type", "application/json").body("{\"sub_id\":").send().await.unwrap();
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    assert_eq!(events(&plane, "revoked").await, Vec::<Value>::new());
+
+    // An address is matched where the issuer's tokens have it.
+    let (issuer, plane) = stage("email_claim = \"email\"").await;
+    assert_eq!(send(&plane, credential(&issuer, "m1"), &email).await.status, 204);
+    let of =
+        |address: &str, iat: u64| json!({"iss": issuer.name(), "sub": "a", "email": address, "iat": iat});
+    assert_eq!(
+        rejected_as(&plane, of("alice@example.com", now() - 5)).await.as_deref(),
+        Some("claims_revoked")
+    );
+    assert_eq!(rejected_as(&plane, of("alice@example.com", now() + 60)).await, None);
+    assert_eq!(rejected_as(&plane, of("bob@example.com", now() - 5)).await, None);
+    // Of aliases, what is understood counts.
+    let aliases = json!({"sub_id": {"format": "aliases", "identifiers": [
+        {"format": "phone_number", "phone_number": "+1"},
+        {"format": "iss_sub", "iss": issuer.name(), "sub": "carol"},
+    ]}});
+    assert_eq!(send(&plane, credential(&issuer, "m2"), &aliases).await.status, 204);
+    let carol = json!({"iss": issuer.name(), "sub": "carol", "iat": now() - 5});
+    assert!(rejected_as(&plane, carol).await.is_some());
+}

@@ -1,0 +1,131 @@
+//! Keycloak's admin actions: not-before and logout, for a client and for the realm.
+
+use portcullis_testbed::{ControlPlane, Issuer, Reply, Token};
+use serde_json::{Value, json};
+
+use super::support::{events, last_received, now, refused, rejected_as, stage};
+
+const CLIENT: &str = "/inlets/keycloak/acme";
+const REALM: &str = "/inlets/keycloak/acme/realm";
+
+/// An action as Keycloak signs it: no `iss`, no `aud`, `typ` JWT.
+fn action(issuer: &Issuer, id: &str, action: &str) -> Token {
+    let token = issuer.token().without("iss").without("iat").no_expiry();
+    token.claim("id", id).claim("expiration", now() + 30).claim("resource", "app").claim("action", action)
+}
+
+fn not_before(issuer: &Issuer, id: &str, at: u64) -> Token {
+    action(issuer, id, "PUSH_NOT_BEFORE").claim("notBefore", at)
+}
+
+async fn send(plane: &ControlPlane, path: &str, token: Token) -> Reply {
+    let call = plane.api().post(path).header("content-type", "text/plain; charset=utf-8");
+    call.body(token.sign().unwrap()).send().await.unwrap()
+}
+
+async fn rejected(plane: &ControlPlane, issuer: &Issuer, client: &str, iat: u64) -> Option<String> {
+    let claims = json!({"iss": issuer.name(), "azp": client, "sub": "alice", "sid": "s1", "iat": iat});
+    rejected_as(plane, claims).await
+}
+
+const SETTINGS: &str = "name = \"acme\"\nclock_skew = \"0s\"";
+
+#[tokio::test]
+async fn a_clients_not_before_stops_the_clients_tokens() {
+    let (issuer, plane) = stage(SETTINGS).await;
+    let at = now() - 10;
+    let reply = send(&plane, &format!("{CLIENT}/k_push_not_before"), not_before(&issuer, "a1", at)).await;
+    assert_eq!((reply.status.as_u16(), reply.text().as_str()), (204, ""));
+    assert_eq!(rejected(&plane, &issuer, "app", at).await.as_deref(), Some("client_revoked"));
+    assert_eq!(rejected(&plane, &issuer, "app", at + 1).await, None);
+    assert_eq!(rejected(&plane, &issuer, "other", at).await, None);
+    let received = last_received(&plane).await;
+    assert_eq!((&received["signal"], &received["message"]), (&json!("push-not-before"), &json!("a1")));
+    // One that was cleared changes nothing; the path may also name the issuer by its iss.
+    let escaped = issuer.name().replace(':', "%3A").replace('/', "%2F");
+    let path = format!("/inlets/keycloak/{escaped}/k_push_not_before");
+    let reply = send(&plane, &path, not_before(&issuer, "a2", 0)).await;
+    assert_eq!(reply.status, 204, "{}", reply.text());
+    assert_eq!(events(&plane, "revoked").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_realms_not_before_stops_every_token_of_the_realm() {
+    let (issuer, plane) = stage(SETTINGS).await;
+    let at = now() - 10;
+    let path = format!("{REALM}/k_push_not_before");
+    // Only a client that is an audience may stand for the realm.
+    let reply = send(&plane, &path, not_before(&issuer, "a1", at)).await;
+    refused(&plane, &reply, 403, "access_denied", "resource_wrong").await;
+    let token = not_before(&issuer, "a2", at).claim("resource", "portcullis");
+    assert_eq!(send(&plane, &path, token).await.status, 204);
+    assert_eq!(rejected(&plane, &issuer, "any", at).await.as_deref(), Some("issuer_revoked"));
+    assert_eq!(rejected(&plane, &issuer, "any", at + 1).await, None);
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_sessions_that_it_names_or_everything_before_a_time() {
+    let (issuer, plane) = stage(SETTINGS).await;
+    let path = format!("{CLIENT}/k_logout");
+    let token = action(&issuer, "a1", "LOGOUT").claim("keycloakSessionIds", json!(["s1", "s2"]));
+    assert_eq!(send(&plane, &path, token.claim("adapterSessionIds", json!(["x"]))).await.status, 204);
+    for (sid, expect) in [("s1", Some("session_revoked")), ("s2", Some("session_revoked")), ("s3", None)] {
+        let claims = json!({"iss": issuer.name(), "sid": sid, "iat": now()});
+        assert_eq!(rejected_as(&plane, claims).await.as_deref(), expect);
+    }
+    let at = now() - 10;
+    let token =
+        action(&issuer, "a2", "LOGOUT").claim("adapterSessionIds", Value::Null).claim("notBefore", at);
+    assert_eq!(send(&plane, &path, token).await.status, 204);
+    let claims = json!({"iss": issuer.name(), "azp": "app", "sid": "s9", "iat": at});
+    assert_eq!(rejected_as(&plane, claims).await.as_deref(), Some("client_revoked"));
+    // The application's own session ids say nothing about tokens.
+    let token = action(&issuer, "a3", "LOGOUT").claim("adapterSessionIds", json!(["x"]));
+    refused(&plane, &send(&plane, &path, token).await, 400, "invalid_request", "sessions_unknown").await;
+    let test =
+        send(&plane, &format!("{CLIENT}/k_test_available"), action(&issuer, "a4", "TEST_AVAILABILITY")).await;
+    assert_eq!(test.status, 204);
+}
+
+/// How an action differs from the valid one, and how it is refused.
+type Case = (u16, &'static str, fn(Token) -> Token);
+
+#[tokio::test]
+async fn an_action_that_breaks_a_rule_is_refused() {
+    let cases: &[Case] = &[
+        (403, "jwt_unsigned", |token| token.header("alg", "none")),
+        (403, "algorithm_not_accepted", |token| token.header("alg", "HS512")),
+        (403, "kid_unknown", |token| token.header("kid", "other")),
+        (403, "expired", |token| token.claim("expiration", now() - 70)),
+        (400, "expiration_too_late", |token| token.claim("expiration", now() + 9_000)),
+        (403, "claim_missing", |token| token.without("expiration")),
+        (403, "claim_missing", |token| token.without("id")),
+        (403, "claim_missing", |token| token.without("resource")),
+        (400, "action_wrong", |token| token.claim("action", "LOGOUT")),
+        (403, "claim_missing", |token| token.without("notBefore")),
+    ];
+    let (issuer, plane) = stage(SETTINGS).await;
+    let path = format!("{CLIENT}/k_push_not_before");
+    for (status, check, spoil) in cases {
+        let error = if *status == 403 { "access_denied" } else { "invalid_request" };
+        let reply = send(&plane, &path, spoil(not_before(&issuer, "a", now() - 10))).await;
+        refused(&plane, &reply, *status, error, check).await;
+    }
+    assert_eq!(events(&plane, "revoked").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn an_action_is_taken_once_and_only_where_it_belongs() {
+    let (issuer, plane) = stage(SETTINGS).await;
+    let path = format!("{CLIENT}/k_push_not_before");
+    assert_eq!(send(&plane, &path, not_before(&issuer, "a1", now() - 10)).await.status, 204);
+    let again = send(&plane, &path, not_before(&issuer, "a1", now() - 10)).await;
+    refused(&plane, &again, 403, "access_denied", "replayed").await;
+    let elsewhere = not_before(&issuer, "a2", now() - 10);
+    let reply = send(&plane, "/inlets/keycloak/nobody/k_push_not_before", elsewhere).await;
+    refused(&plane, &reply, 404, "not_found", "iss_not_configured").await;
+    let reply = send(&plane, &format!("{CLIENT}/k_dance"), not_before(&issuer, "a3", now())).await;
+    refused(&plane, &reply, 404, "not_found", "action_unknown").await;
+    let garbage = plane.api().post(&path).body("garbage").send().await.unwrap();
+    refused(&plane, &garbage, 403, "access_denied", "jwt_malformed").await;
+}

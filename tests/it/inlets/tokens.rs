@@ -1,0 +1,181 @@
+//! Token revocation (RFC 7009) and introspection (RFC 7662).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_testbed::{ControlPlane, Reply, Token};
+use serde_json::{Value, json};
+
+use super::support::{events, last_received, now, refused, stage};
+use crate::support::{key, post};
+
+const REVOKE: &str = "/inlets/revoke";
+const INTROSPECT: &str = "/inlets/introspect";
+
+async fn send(plane: &ControlPlane, path: &str, authorization: &str, form: &str) -> Reply {
+    let call = plane.api().post(path).header("content-type", "application/x-www-form-urlencoded");
+    call.header("authorization", authorization).body(form.to_owned()).send().await.unwrap()
+}
+
+async fn revoke(plane: &ControlPlane, token: &str) -> Reply {
+    send(plane, REVOKE, &format!("Bearer {}", plane.admin_key()), &format!("token={token}")).await
+}
+
+async fn introspect(plane: &ControlPlane, token: &str) -> Value {
+    let reply =
+        send(plane, INTROSPECT, &format!("Bearer {}", plane.admin_key()), &format!("token={token}")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json().unwrap()
+}
+
+async fn is_revoked(plane: &ControlPlane, token: &str) -> bool {
+    let answer = post(plane, "/v1/check", json!({ "token": token })).await.json().unwrap();
+    answer["revoked"].as_bool().unwrap()
+}
+
+#[tokio::test]
+async fn a_jwt_is_revoked_by_its_jti_else_by_its_hash_and_an_opaque_token_by_its_hash() {
+    let (issuer, plane) = stage("").await;
+    let named = issuer.token().sub("alice").jti("t1").sign().unwrap();
+    // Another token with the same jti is the same token.
+    let same = issuer.token().sub("alice").jti("t1").claim("scope", "more").sign().unwrap();
+    let nameless = issuer.token().sub("alice").sign().unwrap();
+    let other = issuer.token().sub("alice").claim("scope", "other").sign().unwrap();
+    for token in [&named, &nameless, "opaque-1"] {
+        let reply = revoke(&plane, token).await;
+        assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, ""), "{token}");
+        assert!(is_revoked(&plane, token).await, "{token}");
+        assert_eq!(last_received(&plane).await["revocations"].as_array().unwrap().len(), 1);
+    }
+    assert!(is_revoked(&plane, &same).await);
+    assert!(!is_revoked(&plane, &other).await && !is_revoked(&plane, "opaque-2").await);
+    let kinds: Vec<Value> =
+        events(&plane, "revoked").await.iter().map(|event| event["value"].clone()).collect();
+    assert_eq!(kinds[0], "t1");
+    assert!(kinds[1..].iter().all(|value| value.as_str().unwrap().starts_with("sha256:")));
+    // Nothing that was sent is kept.
+    assert!(!plane.dir().join("data").read_dir().unwrap().any(|file| {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        bytes.windows(8).any(|window| window == b"opaque-1")
+    }));
+}
+
+#[tokio::test]
+async fn revoking_twice_is_no_error_and_done_once() {
+    let (issuer, plane) = stage("").await;
+    let token = issuer.token().sub("alice").jti("t1").sign().unwrap();
+    for _ in 0..3 {
+        assert_eq!(revoke(&plane, &token).await.status, 200);
+    }
+    assert_eq!(events(&plane, "revoked").await.len(), 1);
+    // Undone, it can be revoked again.
+    let id = events(&plane, "revoked").await[0]["revocation"].as_str().unwrap().to_owned();
+    assert_eq!(post(&plane, &format!("/v1/revocations/{id}/undo"), json!({})).await.status, 200);
+    assert!(!is_revoked(&plane, &token).await);
+    assert_eq!(revoke(&plane, &token).await.status, 200);
+    assert!(is_revoked(&plane, &token).await);
+}
+
+#[tokio::test]
+async fn what_is_no_token_of_a_configured_issuer_is_no_error_and_nothing_is_done() {
+    let (issuer, plane) = stage("").await;
+    let stranger = portcullis_testbed::Issuer::start().await.unwrap();
+    stranger.rotate().await.unwrap();
+    for token in [
+        stranger.token().jti("t1").sign().unwrap(),
+        stranger.token().jti("t1").claim("iss", issuer.name()).sign().unwrap(),
+        stranger.token().jti("t1").claim("iss", issuer.name()).header("kid", issuer.kid()).sign().unwrap(),
+        issuer.token().jti("t1").header("alg", "none").sign().unwrap(),
+        "two%20words".to_owned(),
+    ] {
+        assert_eq!(revoke(&plane, &token).await.status, 200, "{token}");
+    }
+    assert_eq!(events(&plane, "revoked").await, Vec::<Value>::new());
+    assert!(!is_revoked(&plane, &issuer.token().jti("t1").sign().unwrap()).await);
+}
+
+#[tokio::test]
+async fn the_client_authenticates_with_an_api_key() {
+    let (issuer, plane) = stage("").await;
+    let token = issuer.token().jti("t1").sign().unwrap();
+    let form = format!("token={token}&token_type_hint=access_token");
+    let basic = |password: &str| format!("Basic {}", STANDARD.encode(format!("client:{password}")));
+    for (path, scope, wrong_scope) in [(REVOKE, "revoke", "read"), (INTROSPECT, "read", "revoke")] {
+        let good = key(&plane, &[scope], &[]).await;
+        for authorization in [format!("Bearer {good}"), basic(&good)] {
+            assert_eq!(send(&plane, path, &authorization, &form).await.status, 200, "{path}");
+        }
+        for authorization in ["", "Bearer nonsense", "Digest x", &basic("nonsense"), "Basic !"] {
+            let reply = send(&plane, path, authorization, &form).await;
+            assert_eq!(reply.status, 401, "{path} {authorization}");
+            assert_eq!(reply.json().unwrap()["error"], "invalid_client");
+            assert!(reply.header("www-authenticate").is_some());
+        }
+        let scoped = key(&plane, &[wrong_scope], &[]).await;
+        let reply = send(&plane, path, &format!("Bearer {scoped}"), &form).await;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.json().unwrap()["error"]),
+            (403, &json!("unauthorized_client"))
+        );
+        let admin = format!("Bearer {}", plane.admin_key());
+        for wrong in ["", "token=", "token=a&token=b", "token=a&token_type_hint=a&token_type_hint=b"] {
+            let reply = send(&plane, path, &admin, wrong).await;
+            assert_eq!(
+                (reply.status.as_u16(), &reply.json().unwrap()["error"]),
+                (400, &json!("invalid_request"))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limited_key_revokes_its_issuers_tokens_only() {
+    let (issuer, plane) = stage("").await;
+    let other = key(&plane, &["revoke"], &["https://other.example"]).await;
+    let own = key(&plane, &["revoke"], &[issuer.name()]).await;
+    let form = format!("token={}", issuer.token().jti("t1").sign().unwrap());
+    let reply = send(&plane, REVOKE, &format!("Bearer {other}"), &form).await;
+    refused(&plane, &reply, 403, "unauthorized_client", "issuer").await;
+    let reply = send(&plane, REVOKE, &format!("Bearer {own}"), &form).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn an_active_token_is_told_and_of_others_nothing_is() {
+    let (issuer, plane) = stage("").await;
+    let valid = || issuer.token().sub("alice").sid("s1").jti("t1").claim("scope", "a b").claim("secret", "x");
+    let answer = introspect(&plane, &valid().iat(now()).sign().unwrap()).await;
+    assert_eq!((&answer["active"], &answer["sub"]), (&json!(true), &json!("alice")), "{answer}");
+    assert_eq!((&answer["iss"], &answer["jti"]), (&json!(issuer.name()), &json!("t1")));
+    assert_eq!((&answer["scope"], answer.get("secret")), (&json!("a b"), None));
+    assert!(answer["exp"].is_u64() && answer["iat"].is_u64(), "{answer}");
+
+    let inactive: &[fn(Token) -> Token] = &[
+        |token| token.claim("exp", now() - 5),
+        |token| token.no_expiry(),
+        |token| token.claim("nbf", now() + 30),
+        |token| token.header("alg", "none"),
+        |token| token.header("kid", "other"),
+        |token| token.claim("iss", "https://other.example"),
+        |token| token.without("iss"),
+    ];
+    for (index, spoil) in inactive.iter().enumerate() {
+        let answer = introspect(&plane, &spoil(valid()).sign().unwrap()).await;
+        assert_eq!(answer, json!({"active": false}), "{index}");
+    }
+    for token in ["opaque", "a.b.c", "two%20words"] {
+        assert_eq!(introspect(&plane, token).await, json!({"active": false}), "{token}");
+    }
+    // Revoked: its session, though not the token itself.
+    let session = json!({"kind": "session", "issuer": issuer.name(), "value": "s1"});
+    assert_eq!(post(&plane, "/v1/revocations", session).await.status, 201);
+    assert_eq!(introspect(&plane, &valid().sign().unwrap()).await, json!({"active": false}));
+}
+
+#[tokio::test]
+async fn a_limited_key_is_told_nothing_of_other_issuers_tokens() {
+    let (issuer, plane) = stage("").await;
+    let limited = key(&plane, &["read"], &["https://other.example"]).await;
+    let form = format!("token={}", issuer.token().sub("alice").sign().unwrap());
+    let reply = send(&plane, INTROSPECT, &format!("Bearer {limited}"), &form).await;
+    assert_eq!(reply.json().unwrap(), json!({"active": false}));
+}

@@ -10,6 +10,7 @@ use crate::log::{DataDir, SqliteLog};
 mod audit;
 mod keys;
 mod list;
+mod receive;
 mod revoke;
 mod upkeep;
 

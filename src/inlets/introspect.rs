@@ -129,6 +129,8 @@ fn value(json: &Json) -> Value {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
         Json::Number(number) => number_value(*number),
+        // No claim that is told has a meaning beyond 64 bits.
+        Json::Whole(number) => i64::try_from(*number).map_or(Value::Null, Value::from),
         Json::Text(text) => Value::String(text.clone()),
         Json::List(list) => Value::Array(list.iter().map(value).collect()),
         Json::Object(members) => {

@@ -9,7 +9,7 @@ use super::JwtError;
 use crate::clock::UnixMillis;
 
 /// The end of the year 9999.
-const LAST_SECOND: f64 = 253_402_300_799.0;
+const LAST_SECOND: UnixSeconds = 253_402_300_799;
 
 /// The claims of a JWT: an object.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,8 @@ impl<'a> Claims<'a> {
         match self.get(name) {
             None => Ok(None),
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range")]
-            Some(Json::Number(number)) if (0.0..=LAST_SECOND).contains(number) => {
+            #[expect(clippy::cast_precision_loss, reason = "the bound is far below 2^53")]
+            Some(Json::Number(number)) if (0.0..=LAST_SECOND as f64).contains(number) => {
                 Ok(Some(*number as UnixSeconds))
             }
             Some(_) => Err(JwtError::ClaimType(name, "a time in seconds")),

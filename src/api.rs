@@ -1,4 +1,4 @@
-//! The REST API: thin handlers over the front door, [`Control`].
+//! The REST API: thin handlers over the front door, [`Control`](crate::control::Control).
 //!
 //! A handler authenticates (`auth`), reads the request (`body`, `query`), calls `Control` once, and converts the
 //! answer (`convert`) into the API's data ([`model`]). Whatever goes wrong becomes a problem document, and only

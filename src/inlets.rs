@@ -1,12 +1,12 @@
 //! The ways in for identity providers' protocols: one file each.
 //!
-//! The path of one message: [`serve`] bounds it (address, rate, size, time), the protocol's [`Protocol::read`]
+//! The path of one message: `serve` bounds it (address, rate, size, time), the protocol's [`Protocol::read`]
 //! verifies and understands it or says which check refuses it, [`Control::receive`] makes it durable together
 //! with what it causes, and the protocol answers in its own words. `POST /v1/inlets/{inlet}/try` takes the same
 //! path and stops before the log.
 //!
 //! A new protocol is a file here that implements [`Protocol`] and has a handler with its OpenAPI part, a line in
-//! [`PROTOCOLS`] and one in [`routes`].
+//! [`PROTOCOLS`] and one in `routes`.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -53,8 +53,9 @@ struct Provider {
 struct Cache {
     keys: Arc<KeySet>,
     fetched_at_ms: Option<UnixMillis>,
-    /// The last attempts, newest last.
-    attempts_ms: Vec<UnixMillis>,
+    tried_at_ms: Option<UnixMillis>,
+    /// The last attempts that messages asked for, newest last.
+    asked_ms: Vec<UnixMillis>,
     failure: Option<String>,
 }
 
@@ -123,7 +124,8 @@ impl Directory {
             Ok(_) => known,
             Err(unknown) => match self.fetched_for(provider).await {
                 Some(keys) => keys,
-                None => return Err(unknown),
+                // Its key may be a new one: it is worth sending again.
+                None => return Err(JwtError::FetchedTooOften(Box::new(unknown))),
             },
         };
         let missing = |unknown: JwtError| match (keys.is_empty(), provider.cache().failure.clone()) {
@@ -162,16 +164,16 @@ impl Directory {
         let asked_at_ms = self.clock.now_ms();
         let _turn = provider.fetching.lock().await;
         {
-            let cache = provider.cache();
+            let mut cache = provider.cache();
             // Somebody else has tried meanwhile.
-            if cache.attempts_ms.last().is_some_and(|at| *at >= asked_at_ms) {
+            if cache.tried_at_ms.is_some_and(|at| at >= asked_at_ms) {
                 return Some(Arc::clone(&cache.keys));
             }
-            let lately = |at: &&UnixMillis| asked_at_ms.saturating_sub(**at) < 60_000;
-            if cache.attempts_ms.iter().filter(lately).count() >= FETCHES_PER_MINUTE {
-                // Keys that were never there are another error than a key that is not among them.
-                return cache.keys.is_empty().then(Arc::default);
+            cache.asked_ms.retain(|at| asked_at_ms.saturating_sub(*at) < 60_000);
+            if cache.asked_ms.len() >= FETCHES_PER_MINUTE {
+                return None;
             }
+            cache.asked_ms.push(asked_at_ms);
         }
         self.fetch_in_turn(provider).await;
         Some(Arc::clone(&provider.cache().keys))
@@ -187,9 +189,7 @@ impl Directory {
         let fetched = fetch::keys(&self.outbound, issuer).await;
         let now_ms = self.clock.now_ms();
         let mut cache = provider.cache();
-        cache.attempts_ms.push(now_ms);
-        let too_many = cache.attempts_ms.len().saturating_sub(FETCHES_PER_MINUTE);
-        cache.attempts_ms.drain(..too_many);
+        cache.tried_at_ms = Some(now_ms);
         match fetched {
             Ok(keys) => {
                 if cache.failure.is_some() || cache.fetched_at_ms.is_none() {

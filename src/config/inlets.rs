@@ -21,7 +21,7 @@ pub struct Inlets {
 
 impl Default for Inlets {
     fn default() -> Self {
-        let requests_per_minute = NonZeroU32::new(600).unwrap_or(NonZeroU32::MIN);
+        let requests_per_minute = NonZeroU32::new(6_000).unwrap_or(NonZeroU32::MIN);
         Self { public_url: None, requests_per_minute, trusted_proxies: Vec::new(), ca_file: None }
     }
 }

@@ -44,6 +44,12 @@ impl Default for MessageSettings {
 }
 
 impl MessageSettings {
+    /// How far its clock may be ahead, in milliseconds.
+    #[must_use]
+    pub fn skew_ms(&self) -> u64 {
+        u64::try_from(self.message_skew.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Whether a departure is accepted.
     #[must_use]
     pub fn allows(&self, leniency: Leniency) -> bool {

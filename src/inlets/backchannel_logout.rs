@@ -148,7 +148,7 @@ fn understand(claims: Claims<'_>, issuer: &Issuer, now_ms: UnixMillis) -> Result
     // What the provider has issued until then, by its own clock.
     let subject = |sub: &str| NewRevocation {
         cutoff_ms: Some(iat.saturating_mul(1_000)),
-        cutoff_ahead_ms: u64::try_from(skew.as_millis()).unwrap_or(u64::MAX),
+        cutoff_ahead_ms: settings.skew_ms(),
         ..NewRevocation::new(Target::Subject { issuer: issuer.issuer.clone(), sub: sub.into() })
     };
     let revocation = match (sid, sub, settings.logout_ends) {

@@ -9,6 +9,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use portcullis_core::UnixSeconds;
 use portcullis_core::json::Json;
 
 use super::oauth::SubjectProblems;
@@ -111,14 +112,18 @@ async fn read(inbound: &Inbound, inlets: &Inlets) -> Result<Reading, Refused> {
     let verified = async {
         jws.expect_type(TYPE, false)?;
         directory.verify(&jws, &issuer.issuer).await?;
-        let id = authenticate(claims, &issuer, inlets)?;
-        understand(inbound, &issuer, id, inlets.control().time_ms())
+        let (id, iat) = authenticate(claims, &issuer, inlets)?;
+        understand(inbound, &issuer, id, iat)
     };
     verified.await.map_err(refused)
 }
 
-/// Whether the credential is meant for this call, and what tells it from others.
-fn authenticate(claims: Claims<'_>, issuer: &Issuer, inlets: &Inlets) -> Result<MessageId, Cause> {
+/// Whether the credential is meant for this call; what tells it from others, and when it was issued.
+fn authenticate(
+    claims: Claims<'_>,
+    issuer: &Issuer,
+    inlets: &Inlets,
+) -> Result<(MessageId, UnixSeconds), Cause> {
     let (now_ms, skew) = (inlets.control().time_ms(), issuer.messages.message_skew);
     // The draft's audience is this address; a provider may be configured to name another.
     let mut audiences = issuer.audiences.clone();
@@ -132,10 +137,10 @@ fn authenticate(claims: Claims<'_>, issuer: &Issuer, inlets: &Inlets) -> Result<
     }
     // The application at the provider for which it is sent.
     claims.required_text("sub")?;
-    Ok(MessageId { text: claims.required_text("jti")?.into(), remember_until })
+    Ok((MessageId { text: claims.required_text("jti")?.into(), remember_until }, iat))
 }
 
-fn understand(inbound: &Inbound, issuer: &Issuer, id: MessageId, now_ms: u64) -> Result<Reading, Cause> {
+fn understand(inbound: &Inbound, issuer: &Issuer, id: MessageId, iat: UnixSeconds) -> Result<Reading, Cause> {
     inbound.expect_media_type("application/json")?;
     let body = Json::parse(&inbound.body)
         .map_err(|error| Cause::Syntax(format!("the body is not JSON: {error}")))?;
@@ -145,8 +150,10 @@ fn understand(inbound: &Inbound, issuer: &Issuer, id: MessageId, now_ms: u64) ->
     let targets = subject::resolve(identifier, issuer)?;
     let revoke = |target| {
         let revocation = NewRevocation {
-            // Also where the claim is another than `sub`: who logs in again gets in.
-            cutoff_ms: Some(now_ms),
+            // By the provider's clock, as its tokens are; also where the claim is another than `sub`, so that who
+            // logs in again gets in.
+            cutoff_ms: Some(iat.saturating_mul(1_000)),
+            cutoff_ahead_ms: issuer.messages.skew_ms(),
             reason: "global token revocation by the identity provider".into(),
             ..NewRevocation::new(target)
         };

@@ -197,10 +197,9 @@ fn not_before(
         Reach::Client => Target::Client { issuer: iss, client_id: resource.into() },
         Reach::Realm => Target::Issuer { issuer: iss },
     };
-    let skew_ms = issuer.messages.message_skew.as_millis();
     Ok(Some(Effect::Revoke(NewRevocation {
         cutoff_ms: Some(at.saturating_mul(1_000)),
-        cutoff_ahead_ms: u64::try_from(skew_ms).unwrap_or(u64::MAX),
+        cutoff_ahead_ms: issuer.messages.skew_ms(),
         reason: "not-before pushed by Keycloak".into(),
         ..NewRevocation::new(target)
     })))

@@ -34,6 +34,9 @@ pub enum JwtError {
     /// The issuer's keys have never been fetched.
     #[error("the keys of the issuer cannot be had: {0}")]
     NoKeys(String),
+    /// Its key is not known, and the issuer's keys have been fetched too often lately to look again.
+    #[error("{0}; its keys were asked for too often in the last minute: send it again")]
+    FetchedTooOften(Box<Self>),
     /// None of the issuer's keys has that id.
     #[error("the issuer has no key `{0}`")]
     UnknownKey(String),
@@ -90,6 +93,7 @@ impl JwtError {
             Self::UnknownIssuer(_) => "iss_not_configured",
             Self::Issuer => "iss_wrong",
             Self::NoKeys(_) => "keys_unavailable",
+            Self::FetchedTooOften(_) => "keys_asked_too_often",
             Self::UnknownKey(_) => "kid_unknown",
             Self::KeyMissing => "kid_missing",
             Self::KeyUnfit(_) => "key_unfit",
@@ -109,6 +113,6 @@ impl JwtError {
     /// Whether the same message may well be believed later: a sender should try again.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::NoKeys(_))
+        matches!(self, Self::NoKeys(_) | Self::FetchedTooOften(_))
     }
 }

@@ -3,7 +3,7 @@
 mod check;
 mod failures;
 mod generated;
-mod https;
+pub(crate) mod https;
 mod import;
 mod keys;
 mod list;

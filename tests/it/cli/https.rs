@@ -13,11 +13,14 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\
-    connection: close\r\n\r\n{\"issuers\": [] }";
+const ANSWER: &str = "{\"issuers\": [] }";
 
-/// A server that answers every call alike; `ca.pem` in the directory vouches for it.
-fn server() -> (SocketAddr, TempDir) {
+/// A server that answers every call with this JSON; `ca.pem` in the directory vouches for it.
+pub(crate) fn server(json: &str) -> (SocketAddr, TempDir) {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{json}",
+        json.len()
+    );
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -49,7 +52,7 @@ fn server() -> (SocketAddr, TempDir) {
             // A client that does not trust it hangs up here.
             let whole = stream.by_ref().lines().map_while(Result::ok).any(|line| line.is_empty());
             if whole {
-                let _ = stream.get_mut().write_all(ANSWER.as_bytes());
+                let _ = stream.get_mut().write_all(answer.as_bytes());
                 stream.get_mut().conn.send_close_notify();
                 let _ = stream.get_mut().flush();
             }
@@ -66,7 +69,7 @@ async fn issuers(address: SocketAddr, more: &[&str]) -> std::process::Output {
 
 #[tokio::test]
 async fn a_certificate_authority_that_is_given_is_trusted() {
-    let (address, dir) = server();
+    let (address, dir) = server(ANSWER);
     let ca = dir.path().join("ca.pem");
     let output = issuers(address, &["--ca-file", ca.to_str().unwrap()]).await;
     assert!(output.status.success(), "{output:?}");
@@ -75,7 +78,7 @@ async fn a_certificate_authority_that_is_given_is_trusted() {
 
 #[tokio::test]
 async fn another_one_is_not() {
-    let (address, _dir) = server();
+    let (address, _dir) = server(ANSWER);
     let output = issuers(address, &[]).await;
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let stderr = String::from_utf8_lossy(&output.stderr);

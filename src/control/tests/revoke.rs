@@ -78,7 +78,7 @@ async fn a_mistyped_id_is_nothing() {
     let id = plane.revoke(session("a")).await.revocation.id;
     let text = id.to_string();
     let last = if text.ends_with('0') { '1' } else { '0' };
-    let mistyped: RevocationId = format!("{}{last}", &text[..text.len() - 1]).parse().unwrap();
+    let mistyped: RevocationId = format!("{}{last}", text.get(..text.len() - 1).unwrap()).parse().unwrap();
     assert_eq!(plane.control.get(mistyped, &admin()).await, Err(ControlError::NoRevocation(mistyped)));
     let undo = plane.control.undo(mistyped, "", &admin()).await;
     assert_eq!(undo, Err(ControlError::NoRevocation(mistyped)));

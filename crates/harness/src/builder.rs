@@ -9,6 +9,8 @@ use crate::envoy::Envoy;
 use crate::error::StartError;
 use crate::fault::Fault;
 use crate::log::Level;
+#[cfg(feature = "scenario")]
+use crate::log::Log;
 use crate::module::Module;
 use crate::plugin::{FailurePolicy, PluginConfig};
 use crate::property::Property;
@@ -160,5 +162,14 @@ impl Builder {
         self.world.faults.all().try_for_each(Fault::check)?;
         let world = Rc::new(RefCell::new(self.world));
         Envoy::start(self.plugin, world, self.workers)
+    }
+
+    /// As [`Self::start`], with what was logged meanwhile, also if that fails.
+    #[cfg(feature = "scenario")]
+    pub(crate) fn start_with_logs(self) -> (Vec<Log>, Result<Envoy, StartError>) {
+        let world = Rc::new(RefCell::new(self.world));
+        let started = Envoy::start(&self.module, Rc::new(self.plugin), world.clone(), self.workers);
+        let logs = world.borrow().logs.clone();
+        (logs, started)
     }
 }

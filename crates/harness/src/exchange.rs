@@ -101,6 +101,12 @@ impl Exchange {
         self.read(|stream| stream.request.body.clone()).unwrap_or_default()
     }
 
+    /// The request trailers, once the upstream has got them.
+    #[must_use]
+    pub fn forwarded_trailers(&self) -> Option<HeaderMap> {
+        self.read(|stream| stream.request.trailers.clone().filter(|_| stream.request.ended)).flatten()
+    }
+
     /// The upstream's response, as far as the client has got it.
     #[must_use]
     pub fn response(&self) -> Option<Response> {
@@ -174,6 +180,12 @@ impl Exchange {
     /// The upstream begins its response, with a body to follow. Nobody listens unless it was forwarded.
     pub fn respond(&self, status: u32, headers: impl Into<HeaderMap>) -> State {
         self.begin_response(status, &headers.into(), false);
+        self.state()
+    }
+
+    /// The upstream answers with headers and nothing else. Nobody listens unless the request was forwarded.
+    pub fn respond_whole(&self, status: u32, headers: impl Into<HeaderMap>) -> State {
+        self.begin_response(status, &headers.into(), true);
         self.state()
     }
 

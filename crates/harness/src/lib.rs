@@ -86,6 +86,8 @@
 //! depends on another order of them is one that would sometimes fail in Envoy.
 
 pub mod artifact;
+#[cfg(feature = "scenario")]
+pub mod scenario;
 
 mod abi;
 mod action;

@@ -15,6 +15,8 @@ mod bootstrap;
 mod client;
 #[cfg(feature = "codegen")]
 pub mod codegen;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod control_plane;
 mod envoy;
 mod issuer;

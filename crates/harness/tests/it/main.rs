@@ -6,6 +6,7 @@
 
 mod audit;
 mod bodies;
+mod conformance;
 mod contexts;
 mod failures;
 mod faults;

@@ -43,6 +43,8 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
             "loop" => loop {
                 std::hint::black_box(());
             },
+            // For `$arguments`: the line that says what was done says it all.
+            "note" => Answer::done(0),
             "log" => Answer::done(proxy_log(num(0), p(1), n(1))),
             "print" => {
                 println!("{}", text(0));
@@ -71,18 +73,10 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
             "set_body" => Answer::done(proxy_set_buffer_bytes(buffer(), num(1), num(2), p(3), n(3))),
             "continue" => Answer::done(proxy_continue_stream(num(0))),
             "close" => Answer::done(proxy_close_stream(num(0))),
-            "reply" => {
-                let pairs = pairs(arguments.get(3..).unwrap_or_default());
-                Answer::done(proxy_send_local_response(
-                    num(0),
-                    p(1),
-                    n(1),
-                    p(2),
-                    n(2),
-                    pairs.as_ptr(),
-                    pairs.len(),
-                    -1,
-                ))
+            "reply" => reply(num(0), text(1), text(2), arguments.get(3..).unwrap_or_default(), -1),
+            "reply_grpc" => {
+                let status = text(3).parse().unwrap_or_default();
+                reply(num(0), text(1), text(2), arguments.get(4..).unwrap_or_default(), status)
             }
             "get_shared" => bytes(|data, size| proxy_get_shared_data(p(0), n(0), data, size, &mut 0)),
             "get_cas" => {
@@ -99,6 +93,12 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
                 Answer::done(proxy_increment_metric(metric(1), text(1).parse().unwrap_or_default()))
             }
             "histogram" => Answer::done(proxy_record_metric(metric(2), num(1).into())),
+            "define" => number(|at| proxy_define_metric(num(0), p(1), n(1), at)),
+            "increment_id" => Answer::done(proxy_increment_metric(num(0), num(1).into())),
+            "record_id" => Answer::done(proxy_record_metric(num(0), num(1).into())),
+            "record_counter" => Answer::done(proxy_record_metric(metric(0), num(1).into())),
+            "increment_histogram" => Answer::done(proxy_increment_metric(metric(2), num(1).into())),
+            "get_counter" => number(|at| proxy_get_metric(metric(0), at)),
             "get_gauge" => number(|at| proxy_get_metric(metric(1), at)),
             "get_histogram" => number(|at| proxy_get_metric(metric(2), at)),
             "get_metric_id" => number(|at| proxy_get_metric(num(0), at)),
@@ -133,6 +133,22 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
             other => panic!("there is no command {other}"),
         }
     }
+}
+
+fn reply(status: u32, details: &str, body: &str, headers: &[String], grpc_status: i32) -> Answer {
+    let pairs = pairs(headers);
+    Answer::done(unsafe {
+        proxy_send_local_response(
+            status,
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            pairs.as_ptr(),
+            pairs.len(),
+            grpc_status,
+        )
+    })
 }
 
 /// The words are headers, and behind `--` trailers; without any, it is a `GET` of `/`.

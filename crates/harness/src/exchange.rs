@@ -171,7 +171,7 @@ impl Exchange {
     pub fn disconnect(&self) {
         self.drive(|cx, id| {
             if let Some(stream) = cx.data_mut().streams.get_mut(&id) {
-                stream.details.get_or_insert_with(|| "downstream_remote_disconnect".to_owned());
+                stream.details = Some("downstream_remote_disconnect".to_owned());
             }
             http::end(cx, id, Ending::Disconnected);
         });

@@ -106,6 +106,14 @@ impl HeaderMap {
         self.entries.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_slice())
     }
 
+    /// Every value of the name, with commas between, as Envoy shows a header where it shows one value.
+    pub(crate) fn joined(&self, name: &str) -> Option<Vec<u8>> {
+        let name = name.to_ascii_lowercase();
+        let values = self.entries.iter().filter(|(key, _)| *key == name.as_bytes());
+        let values: Vec<&[u8]> = values.map(|(_, value)| value.as_slice()).collect();
+        (!values.is_empty()).then(|| values.join(&b','))
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         pairs::encode(&self.entries)
     }

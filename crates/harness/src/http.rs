@@ -9,6 +9,7 @@ use crate::root;
 use crate::state::Cx;
 use crate::stream::{Ending, Part, Path, Stage, Stream};
 use crate::trace::What;
+use crate::violation::Rule;
 use crate::vm;
 
 /// One of the two ways through a stream.
@@ -50,6 +51,7 @@ pub(crate) fn headers(cx: &mut Cx<'_>, id: u32, direction: Direction, headers: H
     let count = size(headers.len());
     let Some(path) = path(cx, id, direction) else { return };
     path.headers = Some(headers);
+    path.code = path.status();
     path.end_seen = end;
     if direction == Direction::Request {
         create(cx, id);
@@ -60,8 +62,10 @@ pub(crate) fn headers(cx: &mut Cx<'_>, id: u32, direction: Direction, headers: H
     let verdict = ask(cx, id, direction, callback, &[id, count, u32::from(end)]);
     let Some(path) = self::path(cx, id, direction) else { return };
     if path.stage != Stage::Waiting {
-        // Continued within the callback: the headers have gone on. What follows them waits, if it says so.
-        if verdict != Verdict::Continue && !path.end_seen {
+        if verdict == Verdict::Continue {
+            cx.data().violate(Rule::ContinuedTwice { stream: id });
+        } else if !path.end_seen {
+            // Continued within the callback: the headers have gone on. What follows them waits, if it says so.
             path.stage = Stage::HeldHeaders;
         }
         return;
@@ -80,6 +84,9 @@ pub(crate) fn headers(cx: &mut Cx<'_>, id: u32, direction: Direction, headers: H
 /// Brings a part of the body, or the trailers, to the filter; it waits if the headers do.
 pub(crate) fn part(cx: &mut Cx<'_>, id: u32, direction: Direction, part: Part) {
     let Some(path) = path(cx, id, direction) else { return };
+    if let Part::Data { bytes, .. } = &part {
+        path.received += bytes.len();
+    }
     path.arrived.push_back(part);
     feed(cx, id, direction);
 }
@@ -184,15 +191,35 @@ pub(crate) fn reply(cx: &mut Cx<'_>, id: u32, reply: Reply) {
     }
     if stream.response.headers.is_some() {
         // The filter has a response in its hands; the answer goes straight to the client.
-        let (map, body) = reply.response(&stream.request.headers.clone().unwrap_or_default());
-        stream.replying = Some(reply);
-        stream.response = Path { headers: Some(map), body, passed: true, ended: true, ..Path::default() };
+        let request = stream.request.headers.clone().unwrap_or_default();
+        let (map, body) = reply.response(&request);
+        let own = stream.replying.replace(reply).map(|own| own.response(&request).1);
+        let code = Path { headers: Some(map.clone()), ..Path::default() }.status();
+        stream.response = Path { headers: Some(map), code, body, passed: true, ended: true, ..Path::default() };
+        // The body of a reply of its own still passes the filter, for nothing.
+        if let Some(own) = own.filter(|own| !own.is_empty()) {
+            show_body(cx, id, own);
+        }
         ended(cx, id);
     } else if stream.is_decoding {
         // Not to get in the way of the running callback. Of several, the first counts.
         stream.prepared.get_or_insert(reply);
     } else {
         reply_through_filter(cx, id, reply);
+    }
+}
+
+/// Shows the filter the whole body of a response that does not go anywhere.
+fn show_body(cx: &mut Cx<'_>, id: u32, body: Vec<u8>) {
+    let Some(path) = path(cx, id, Direction::Response) else { return };
+    let count = size(body.len());
+    path.readable.body = true;
+    path.chunk = body;
+    vm::call(cx, callback::RESPONSE_BODY, id, &[id, count, 1]);
+    action::finish(cx);
+    if let Some(path) = self::path(cx, id, Direction::Response) {
+        path.readable.body = false;
+        path.chunk = Vec::new();
     }
 }
 

@@ -158,6 +158,12 @@ pub(crate) fn is_known(name: &str) -> bool {
     OF_ROOT.contains(&name) || OF_STREAM.contains(&name)
 }
 
+/// Whether Envoy answers for parts of this, but not for the whole.
+pub(crate) fn is_opaque(name: &str) -> bool {
+    ["xds", "request", "response", "connection", "upstream", "source", "destination", "filter_state"]
+        .contains(&name)
+}
+
 /// Whether the name was a top-level one in older Envoys, and now lives under `xds`.
 pub(crate) fn has_moved(name: &str) -> bool {
     MOVED.contains(&name)

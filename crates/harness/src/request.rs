@@ -9,6 +9,9 @@ use crate::state::Cx;
 use crate::stream::{Part, Stream};
 use crate::worker::Worker;
 
+/// The protocol as Envoy calls it.
+const HTTP2: &str = "HTTP/2";
+
 /// A request that has not been sent yet.
 #[derive(Debug)]
 #[must_use = "nothing is sent before `send`"]
@@ -18,6 +21,7 @@ pub struct RequestBuilder {
     body: Vec<u8>,
     trailers: Option<HeaderMap>,
     properties: Property,
+    protocol: &'static str,
 }
 
 impl RequestBuilder {
@@ -28,13 +32,32 @@ impl RequestBuilder {
             (":method", method),
             (":scheme", "http"),
         ]);
-        Self { worker, headers, body: Vec::new(), trailers: None, properties: Property::default() }
+        let properties = Property::default();
+        Self { worker, headers, body: Vec::new(), trailers: None, properties, protocol: "HTTP/1.1" }
+    }
+
+    /// Comes in over HTTP/2 instead of HTTP/1.1: its headers have another order, and its cookies are one.
+    pub fn http2(mut self) -> Self {
+        self.protocol = HTTP2;
+        for name in [":method", ":scheme", ":authority", ":path"] {
+            let value = self.headers.get(name).unwrap_or_default().to_owned();
+            self.headers.set(name, value);
+        }
+        let cookies = self.headers.all("cookie");
+        if !cookies.is_empty() {
+            self.headers.remove("cookie");
+            self.headers.add("cookie", cookies.join("; "));
+        }
+        self
     }
 
     /// Adds a header, joined with others of the same name where Envoy does so. `:path` and the like are replaced.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if name.starts_with(':') {
             self.headers.set(name, value);
+        } else if self.protocol == HTTP2 && name.eq_ignore_ascii_case("cookie") {
+            let first = self.headers.get_bytes(b"cookie").map(|first| [first, b"; "].concat());
+            self.headers.set(name, [first.unwrap_or_default().as_slice(), value.as_ref()].concat());
         } else {
             self.headers.merge(Of::Request, name, value);
         }
@@ -94,8 +117,8 @@ impl RequestBuilder {
     }
 
     fn begin(self, is_whole: bool) -> Exchange {
-        let Self { worker, headers, properties, .. } = self;
-        let stream = Stream { properties, ..Stream::default() };
+        let Self { worker, headers, properties, protocol, .. } = self;
+        let stream = Stream { properties, protocol, ..Stream::default() };
         let begin = |cx: &mut Cx<'_>, id| http::headers(cx, id, Direction::Request, headers, is_whole);
         let (vm, id) = worker.begin(stream, begin);
         Exchange { inner: worker.inner, vm, id }

@@ -32,6 +32,8 @@ pub(crate) struct Stream {
     pub(crate) reply: Option<LocalReply>,
     pub(crate) details: Option<String>,
     pub(crate) properties: Property,
+    /// The protocol of the request, as Envoy calls it.
+    pub(crate) protocol: &'static str,
     pub(crate) filter_state: BTreeMap<String, Vec<u8>>,
     pub(crate) cost: Cost,
     /// What the running callback has asked for, to see that it does not ask for both.
@@ -59,6 +61,10 @@ pub(crate) struct Path {
     /// As they are now, the filter's changes included.
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) trailers: Option<HeaderMap>,
+    /// The bytes of the body that have come in, whether the filter has seen them or not.
+    pub(crate) received: usize,
+    /// The status as it came, and as it went on once it has.
+    pub(crate) code: Option<u32>,
     /// What has come in while the filter holds the headers.
     pub(crate) arrived: VecDeque<Part>,
     /// The body that the filter has seen and holds.
@@ -111,6 +117,11 @@ pub(crate) enum Part {
 }
 
 impl Path {
+    /// The status that the headers have now.
+    pub(crate) fn status(&self) -> Option<u32> {
+        self.headers.as_ref()?.get(":status")?.parse().ok()
+    }
+
     /// The body that the filter can see now: all that it collects, or the part that is passing.
     pub(crate) fn visible_body(&mut self) -> &mut Vec<u8> {
         if self.stage == Stage::HeldBody || self.stage == Stage::HeldTrailers {
@@ -124,6 +135,9 @@ impl Path {
     pub(crate) fn release(&mut self) {
         self.body.append(&mut self.held);
         self.stage = Stage::Flowing;
+        if !self.passed {
+            self.code = self.status();
+        }
         self.passed = true;
         self.ended = self.end_seen;
     }

@@ -74,6 +74,12 @@ pub enum Rule {
         /// The target.
         target: String,
     },
+    /// Headers were continued within a callback that let them go on as well: Envoy sends them twice, and the
+    /// other side ends the stream.
+    ContinuedTwice {
+        /// The context of the stream.
+        stream: u32,
+    },
     /// The body was read outside of its callback although that let go of it: Envoy touches freed memory.
     UsedLostBody {
         /// The context of the stream.
@@ -114,6 +120,11 @@ impl fmt::Display for Rule {
                 f,
                 "gRPC stream {token} was closed by its peer and not cancelled in the close callback: \
                  Envoy keeps a pointer to freed memory"
+            ),
+            Self::ContinuedTwice { stream } => write!(
+                f,
+                "the headers of stream #{stream} were continued within a callback that did not pause: \
+                 Envoy sends them twice"
             ),
             Self::CalloutDuringStart => {
                 f.write_str("a call-out was made while starting or configuring: make it on a tick")

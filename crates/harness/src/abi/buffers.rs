@@ -37,7 +37,7 @@ pub(super) fn status(cx: &mut Cx<'_>, buffer: u32, size_at: u32, flags_at: u32) 
     memory::write_u32(cx, flags_at, 0)
 }
 
-/// Bodies can be replaced as a whole, or have something put before or behind them.
+/// Bodies can have something put behind them, or instead of their beginning.
 pub(super) fn set(
     cx: &mut Cx<'_>,
     buffer: u32,
@@ -50,14 +50,13 @@ pub(super) fn set(
     contents(cx.data_mut(), buffer)?;
     let mut new = memory::read(cx, bytes, bytes_size)?;
     let body = body(cx.data_mut(), buffer).ok_or(Status::BadArgument)?;
-    match (start as usize, length as usize) {
-        (0, 0) => {
-            new.append(body);
-            *body = new;
-        }
-        (0, length) if length >= body.len() => *body = new,
-        (start, _) if start > 0 && start >= body.len() => body.append(&mut new),
-        _ => return Err(Status::BadArgument),
+    if start == 0 {
+        let replaced = body.len().min(length as usize);
+        body.splice(..replaced, new);
+    } else if start as usize >= body.len() {
+        body.append(&mut new);
+    } else {
+        return Err(Status::BadArgument);
     }
     Ok(())
 }

@@ -28,7 +28,10 @@ pub(super) fn get(
     size_at: u32,
 ) -> Result<(), Status> {
     let key = self::key(cx, map, key, key_size)?;
-    let found = readable(cx.data_mut(), map).ok_or(Status::BadArgument)?;
+    // While logging, a map may be missing without anybody's fault.
+    let is_logging = cx.data_mut().stream().is_some_and(|stream| stream.logging);
+    let missing = if is_logging { Status::NotFound } else { Status::BadArgument };
+    let found = readable(cx.data_mut(), map).ok_or(missing)?;
     let value = found.get_bytes(&key).ok_or(Status::NotFound)?.to_vec();
     memory::give(cx, &value, value_at, size_at)
 }

@@ -3,8 +3,10 @@
 use crate::header_map::HeaderMap;
 use crate::memory;
 use crate::property::{self, Property};
+use crate::reply::grpc_status;
 use crate::state::{Cx, VmState};
 use crate::status::Status;
+use crate::stream::{Ending, Stream};
 
 use super::quote;
 
@@ -52,6 +54,7 @@ pub(super) fn set(
 fn find(state: &mut VmState, path: &[&str]) -> Option<Property> {
     let (top, rest) = path.split_first()?;
     let plugin = state.root().map(|root| root.plugin.clone());
+    let given = state.world().properties.at(path).cloned();
     let stream = state.stream();
     if !property::is_known(top) {
         let set = stream
@@ -64,24 +67,26 @@ fn find(state: &mut VmState, path: &[&str]) -> Option<Property> {
     if property::needs_stream(top) && stream.is_none() {
         return None;
     }
+    // They are there, but have no form of their own.
+    if rest.is_empty() && property::is_opaque(top) {
+        return Some(Property::Null);
+    }
     if let Some(stream) = stream {
         let own = stream.properties.at(path).cloned();
         let derived = || match *top {
-            "response" if *rest == ["code_details"] => stream.details.clone().map(Property::from),
-            "request" if stream.request.readable.headers || stream.logging => {
-                request(stream.request.headers.as_ref()?, rest)
-            }
-            "response" if stream.response.readable.headers || stream.logging => {
-                response(stream.response.headers.as_ref()?, rest)
-            }
+            "request" => request(stream, rest),
+            "response" => response(stream, rest),
+            "connection" => connection(rest),
+            // No metadata at all has an empty serialized form.
+            "metadata" if rest.is_empty() => Some(Property::Bytes(Vec::new())),
+            "metadata" if *rest == ["filter_metadata"] => Some(Property::default()),
             "filter_state" => Some(stream.filter_state.get(*rest.first()?)?.clone().into()),
             _ => None,
         };
-        if let Some(found) = own.or_else(derived) {
+        if let Some(found) = own.or_else(|| given.clone()).or_else(derived) {
             return Some(found);
         }
     }
-    let given = state.world().properties.at(path).cloned();
     let of_plugin = || {
         let plugin = plugin?;
         match (*top, rest) {
@@ -94,8 +99,22 @@ fn find(state: &mut VmState, path: &[&str]) -> Option<Property> {
     given.or_else(of_plugin)
 }
 
-/// `request.…`, as far as the headers tell.
-fn request(headers: &HeaderMap, path: &[&str]) -> Option<Property> {
+/// `request.…`: what the headers tell is gone with them, the rest stays.
+fn request(stream: &Stream, path: &[&str]) -> Option<Property> {
+    let path_of_stream = &stream.request;
+    let is_readable = path_of_stream.readable.headers || stream.logging;
+    let headers = path_of_stream.headers.as_ref().filter(|_| is_readable);
+    let received = path_of_stream.received;
+    match path {
+        ["protocol"] => return Some(stream.protocol.into()),
+        ["size"] => {
+            let announced = headers.and_then(|headers| headers.get("content-length"));
+            return announced.map_or(Some(size(received)), |length| length.parse().ok().map(Property::Int));
+        }
+        ["total_size"] => return Some(size(received + headers.map_or(0, HeaderMap::byte_size))),
+        _ => {}
+    }
+    let headers = headers?;
     let header = |name: &str| headers.get(name).map(Property::from);
     let url = headers.get(":path").unwrap_or_default();
     match path {
@@ -108,16 +127,50 @@ fn request(headers: &HeaderMap, path: &[&str]) -> Option<Property> {
         ["referer"] => header("referer"),
         ["useragent"] => header("user-agent"),
         ["id"] => header("x-request-id"),
-        ["headers", name] => header(name),
+        ["headers"] => Some(Property::Map(headers.iter().map(|(name, value)| (name, value.into())).collect())),
+        ["headers", name] => headers.joined(name).map(Property::from),
         _ => None,
     }
 }
 
-/// `response.…`, as far as the headers tell.
-fn response(headers: &HeaderMap, path: &[&str]) -> Option<Property> {
+/// Envoy's response flag of a client that has gone away.
+const DISCONNECTED: i64 = 0x4000;
+
+/// `response.…`: the status stays once it has come.
+fn response(stream: &Stream, path: &[&str]) -> Option<Property> {
+    let path_of_stream = &stream.response;
+    let headers = path_of_stream.headers.as_ref().filter(|_| path_of_stream.readable.headers || stream.logging);
+    let trailers = path_of_stream.trailers.as_ref();
+    let trailers = trailers.filter(|_| path_of_stream.readable.trailers || stream.logging);
+    let sent = path_of_stream.body.len();
     match path {
-        ["code"] => Some(Property::Int(headers.get(":status")?.parse().ok()?)),
-        ["headers", name] => headers.get(name).map(Property::from),
+        ["code"] => Some(Property::Int(path_of_stream.code?.into())),
+        ["code_details"] => stream.details.clone().map(Property::from),
+        ["size"] => Some(size(sent)),
+        ["total_size"] => {
+            Some(size(sent + [headers, trailers].into_iter().flatten().map(HeaderMap::byte_size).sum::<usize>()))
+        }
+        ["flags"] => Some(Property::Int(if stream.end == Some(Ending::Disconnected) { DISCONNECTED } else { 0 })),
+        ["grpc_status"] => {
+            let told = [trailers, headers].into_iter().flatten().find_map(|map| map.get("grpc-status"));
+            let told = told.and_then(|status| status.parse().ok());
+            told.or_else(|| Some(grpc_status(path_of_stream.code?).into())).map(Property::Int)
+        }
+        ["headers", name] => headers?.joined(name).map(Property::from),
+        ["trailers", name] => trailers?.joined(name).map(Property::from),
         _ => None,
     }
+}
+
+/// `connection.…` of a connection without TLS.
+fn connection(path: &[&str]) -> Option<Property> {
+    match path {
+        ["mtls"] => Some(Property::Bool(false)),
+        ["requested_server_name"] => Some("".into()),
+        _ => None,
+    }
+}
+
+fn size(bytes: usize) -> Property {
+    Property::Int(i64::try_from(bytes).unwrap_or(i64::MAX))
 }

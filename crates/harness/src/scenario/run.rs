@@ -9,11 +9,10 @@ use super::format::{ClusterKind, Scenario};
 use super::outcome::{End, ExchangeOutcome, Outcome, PeerStream, Received, StreamEnd, log_line};
 use super::step::{Answer, Part, PeerStep, Request, Step, Wait};
 use super::text::map;
-use crate::cluster::Cluster;
+use crate::callout::{Cluster, GrpcStream};
 use crate::envoy::Envoy;
 use crate::error::StartError;
 use crate::exchange::{Exchange, State};
-use crate::grpc_stream::GrpcStream;
 use crate::header_map::HeaderMap;
 use crate::log::Log;
 use crate::module::Module;
@@ -116,6 +115,9 @@ impl Run<'_> {
     fn request(&mut self, request: &Request) {
         let worker = self.envoy.worker(request.worker);
         let mut builder = worker.request(&request.method, &request.path);
+        if request.http == 2 {
+            builder = builder.http2();
+        }
         for header in request.all_headers() {
             builder = builder.header(&header.name, &header.value);
         }

@@ -185,6 +185,4 @@ pub struct Close {
     pub status: u32,
     /// The gRPC message.
     pub message: String,
-    /// Further trailers.
-    pub trailers: Vec<Header>,
 }

@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     parts: Sender,
     seen: Arc<Mutex<Seen>>,
     tasks: Vec<JoinHandle<()>>,
+    /// The same connection once more, to be closed under whoever speaks over it.
+    connection: std::net::TcpStream,
 }
 
 /// The answer so far.
@@ -39,6 +41,9 @@ impl Exchange {
     /// Sends the request, as far as it goes for now.
     pub(super) async fn send(stream: TcpStream, request: &scenario::Request) -> Result<Self> {
         let local = stream.local_addr()?;
+        let stream = stream.into_std()?;
+        let connection = stream.try_clone()?;
+        let stream = TcpStream::from_std(stream)?;
         let has_more = request.body.is_some() || request.trailers.is_some() || request.open;
         let (parts, body) = body::channel();
         let body = if has_more { body } else { body::none() };
@@ -74,7 +79,7 @@ impl Exchange {
                 drop(sender);
             }));
         }
-        Ok(Self { local, path: request.path.clone(), parts, seen, tasks })
+        Ok(Self { local, path: request.path.clone(), parts, seen, tasks, connection })
     }
 
     /// Goes on with the request.
@@ -93,7 +98,8 @@ impl Exchange {
         if seen.end == End::Open {
             seen.end = End::Gone;
         }
-        self.tasks.iter().for_each(JoinHandle::abort);
+        // It may be closed already.
+        let _ = self.connection.shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -105,7 +111,10 @@ impl Drop for Exchange {
 
 async fn read(response: hyper::Result<Response<Incoming>>, seen: &Mutex<Seen>) {
     let Ok(response) = response else {
-        lock(seen).end = End::Cut;
+        let mut seen = lock(seen);
+        if seen.end == End::Open {
+            seen.end = End::Cut;
+        }
         return;
     };
     let (head, mut body) = response.into_parts();
@@ -122,11 +131,10 @@ async fn read(response: hyper::Result<Response<Incoming>>, seen: &Mutex<Seen>) {
                 Ok(data) => seen.body.extend(data),
                 Err(frame) => seen.trailers = frame.into_trailers().ok(),
             },
+            // A client that has gone away has seen the end.
+            _ if seen.end != End::Open => return,
             Some(Err(_)) => seen.end = End::Cut,
             None => seen.end = End::Complete,
-        }
-        if seen.end != End::Open {
-            return;
         }
     }
 }

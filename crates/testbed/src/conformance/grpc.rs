@@ -46,7 +46,6 @@ fn trailers(close: &Close) -> Result<HeaderMap> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from(close.status));
     trailers.insert("grpc-message", HeaderValue::from_str(&close.message)?);
-    trailers.extend(header_map(&close.trailers)?);
     Ok(trailers)
 }
 

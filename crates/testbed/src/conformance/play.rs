@@ -159,7 +159,10 @@ impl<'a> Play<'a> {
     fn assign(&mut self) {
         for arrival in self.upstream.arrivals().iter().skip(self.arrived.len()) {
             let path = arrival.head.uri.path_and_query().map_or("", |path| path.as_str());
-            let open = |index: &usize| !self.arrived.contains(index);
+            let waits = |exchange: &Exchange| exchange.seen() == Seen::default();
+            let open = |index: &usize| {
+                !self.arrived.contains(index) && self.exchanges.get(*index).is_some_and(|(_, e)| waits(e))
+            };
             let mut candidates = (0..self.exchanges.len()).filter(open).collect::<Vec<_>>();
             let same = |index: &usize| self.exchanges.get(*index).is_some_and(|(_, e)| e.path == path);
             if candidates.iter().any(same) {
@@ -346,6 +349,8 @@ fn received(arrival: &Arrival) -> Received {
     let host = arrival.head.headers.get("host").and_then(|host| host.to_str().ok());
     headers.add(":authority", uri.authority().map(|authority| authority.as_str()).or(host).unwrap_or_default());
     grpc::headers(&arrival.head.headers).iter().for_each(|(name, value)| headers.add(name, value));
+    // Which HTTP/1.1 has instead of the authority.
+    headers.remove("host");
     let mut received = Received::default();
     received.headers = headers;
     received.body = got.body;

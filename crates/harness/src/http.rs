@@ -166,7 +166,11 @@ pub(crate) fn resume(cx: &mut Cx<'_>, id: u32, direction: Direction) {
         Stage::Waiting if path.headers.is_some() => path.release(),
         Stage::Waiting => return,
         // What has arrived meanwhile is new to the filter, the end included.
-        Stage::HeldHeaders | Stage::HeldBody | Stage::HeldTrailers => path.release(),
+        Stage::HeldHeaders => {
+            path.join_arrived();
+            path.release();
+        }
+        Stage::HeldBody | Stage::HeldTrailers => path.release(),
     }
     ended(cx, id);
     feed(cx, id, direction);

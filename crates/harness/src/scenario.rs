@@ -39,8 +39,8 @@
 //! `{ hex = "00ff" }`; times as `"100ms"` or `"2s"`. The types of this module document every key, by its name.
 //!
 //! A step is done when everything that it leads to at once has happened; what a timer leads to is awaited with
-//! [`Step::Wait`]. What a peer of gRPC streams does, it does on every stream of its cluster, as every VM of an
-//! Envoy opens its own. Everything else happens on the worker that a request names.
+//! [`Step::Wait`]. What a peer does, it does about every call-out to its cluster, as every VM of an Envoy makes
+//! its own. Everything else happens on the worker that a request names.
 //!
 //! Two things are the same on every host: `x-forwarded-proto: http`, which Envoy adds to requests, is there,
 //! and `date` and `server`, which it adds to responses, are left out.
@@ -49,6 +49,7 @@ mod error;
 mod expect;
 mod format;
 mod outcome;
+mod peers;
 mod run;
 mod step;
 mod text;
@@ -56,6 +57,6 @@ mod text;
 pub use error::ScenarioError;
 pub use expect::{Expect, ExpectedExchange, ExpectedPeer, ExpectedRequest, ExpectedUpstream, Report};
 pub use format::{ClusterKind, Filter, Node, PluginSettings, Policy, Scenario};
-pub use outcome::{End, ExchangeOutcome, Outcome, PeerStream, Received, StreamEnd, level, log_line};
+pub use outcome::{CalloutEnd, End, ExchangeOutcome, Outcome, Received, Seen, level, log_line};
 pub use step::{Answer, Close, Part, PeerStep, Request, Step, Wait};
 pub use text::{Bytes, Header, Time};

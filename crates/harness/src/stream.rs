@@ -131,6 +131,27 @@ impl Path {
         }
     }
 
+    /// Makes one part of what has come of the body while the headers were held.
+    pub(crate) fn join_arrived(&mut self) {
+        let mut whole = Vec::new();
+        let mut ended = false;
+        let mut rest = VecDeque::new();
+        let had_data = self.arrived.iter().any(|part| matches!(part, Part::Data { .. }));
+        for part in self.arrived.drain(..) {
+            match part {
+                Part::Data { mut bytes, end } => {
+                    whole.append(&mut bytes);
+                    ended |= end;
+                }
+                trailers @ Part::Trailers(_) => rest.push_back(trailers),
+            }
+        }
+        if had_data {
+            rest.push_front(Part::Data { bytes: whole, end: ended });
+        }
+        self.arrived = rest;
+    }
+
     /// Lets go of everything that the filter holds.
     pub(crate) fn release(&mut self) {
         self.body.append(&mut self.held);

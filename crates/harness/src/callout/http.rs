@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::callback;
 use crate::header_map::HeaderMap;
-use crate::state::Cx;
+use crate::state::{Cx, VmState};
 use crate::status::Status;
 use crate::thread::Thread;
 use crate::trace::What;
@@ -17,6 +17,14 @@ use super::{Kind, Response, check_time, fail_later, plan, schedule, size, tell, 
 
 /// Envoy reads no longer response: its `http.async_response_buffer_limit`.
 const MAX_BODY: usize = 32 << 20;
+
+/// Envoy adds to every answer of a peer how many milliseconds it took.
+const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
+
+fn service_time(state: &VmState, token: u32) -> Duration {
+    let made_at = state.callouts.http.by_token.get(&token).map_or(Duration::ZERO, |call| call.made_at);
+    state.world().elapsed.saturating_sub(made_at)
+}
 
 /// The calls of one VM.
 #[derive(Debug, Default)]
@@ -37,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Option<Duration>,
     /// Whether the filter waits for the answer.
     pub(crate) is_open: bool,
+    /// The time since the start at which it was made.
+    pub(crate) made_at: Duration,
 }
 
 impl Calls {
@@ -79,6 +89,7 @@ pub(crate) fn open(cx: &mut Cx<'_>, mut call: Call) -> Result<u32, Status> {
         return Err(Status::BadArgument);
     }
     call.is_open = answer.refusal().is_none();
+    call.made_at = state.world().elapsed;
     let (is_open, timeout) = (call.is_open, call.timeout);
     let calls = &mut state.callouts.http.by_token;
     let token = Kind::Http.token(calls.len());
@@ -100,7 +111,10 @@ pub(super) fn perform(cx: &mut Cx<'_>, token: u32, step: Step) {
     }
     match (LocalReply::to(&step), step) {
         (Some(reply), _) => answered(cx, token, reply.response()),
-        (_, Step::Response(response)) if response.body.len() <= MAX_BODY => answered(cx, token, response),
+        (_, Step::Response(mut response)) if response.body.len() <= MAX_BODY => {
+            response.headers.add(SERVICE_TIME, service_time(cx.data(), token).as_millis().to_string());
+            answered(cx, token, response);
+        }
         (_, Step::Response(_) | Step::BreakOff) => broken(cx, token),
         _ => cx.data().trace(What::Note(format!("call-out {token} is HTTP: a gRPC answer is none"))),
     }

@@ -6,7 +6,7 @@ use std::fmt::{self, Debug};
 use serde::Deserialize;
 
 use super::format::Scenario;
-use super::outcome::{End, ExchangeOutcome, Outcome, PeerStream, StreamEnd};
+use super::outcome::{CalloutEnd, End, ExchangeOutcome, Outcome, Seen};
 use super::text::{Bytes, Header};
 use crate::header_map::HeaderMap;
 
@@ -25,7 +25,7 @@ pub struct Expect {
     pub histograms: BTreeMap<String, u64>,
     /// The exchanges.
     pub exchange: Vec<ExpectedExchange>,
-    /// The gRPC streams.
+    /// The call-outs.
     pub peer: Vec<ExpectedPeer>,
 }
 
@@ -86,24 +86,27 @@ pub struct ExpectedRequest {
     pub trailers: Vec<Header>,
 }
 
-/// What the peer of a cluster is to see, the same on every stream.
+/// What the peer of a cluster is to see, the same of every call-out.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ExpectedPeer {
     /// The cluster.
     pub cluster: String,
-    /// How many streams there are, closed ones included.
-    pub streams: usize,
-    /// The service and the method: `/package.Service/Method`.
+    /// How many call-outs there are, those that are over included.
+    pub callouts: usize,
+    /// The path; of gRPC `/package.Service/Method`.
     pub path: Option<String>,
-    /// Initial metadata: of each name that occurs here, every value.
+    /// Headers or initial metadata: of each name that occurs here, every value.
     #[serde(default)]
-    pub metadata: Vec<Header>,
-    /// Every message.
+    pub headers: Vec<Header>,
+    /// Every message of gRPC, or the body as the only one.
     pub messages: Option<Vec<Bytes>>,
-    /// How the streams stand.
-    pub end: Option<StreamEnd>,
+    /// Trailers, as `headers`.
+    #[serde(default)]
+    pub trailers: Vec<Header>,
+    /// How the call-outs stand.
+    pub end: Option<CalloutEnd>,
 }
 
 /// How an outcome differs from the expectation.
@@ -166,8 +169,8 @@ impl Scenario {
             }
         }
         for expected in &self.expect.peer {
-            let streams = outcome.peers.get(&expected.cluster).map(Vec::as_slice).unwrap_or_default();
-            expected.check(streams, &mut found);
+            let callouts = outcome.peers.get(&expected.cluster).map(Vec::as_slice).unwrap_or_default();
+            expected.check(callouts, &mut found);
         }
         Report { scenario: self.path.clone(), outcome, differences: found.0 }
     }
@@ -222,23 +225,25 @@ impl ExpectedExchange {
 }
 
 impl ExpectedPeer {
-    fn check(&self, streams: &[PeerStream], found: &mut Differences) {
+    fn check(&self, callouts: &[Seen], found: &mut Differences) {
         let cluster = &self.cluster;
-        found.compare(&format!("cluster {cluster}: streams"), &self.streams, &streams.len());
-        for (index, stream) in streams.iter().enumerate() {
-            let name = format!("cluster {cluster}: stream {}", index + 1);
+        found.compare(&format!("cluster {cluster}: call-outs"), &self.callouts, &callouts.len());
+        for (index, seen) in callouts.iter().enumerate() {
+            let name = format!("cluster {cluster}: call-out {}", index + 1);
             if let Some(path) = &self.path {
-                found.compare(&format!("{name}: path"), path, &stream.path);
+                found.compare(&format!("{name}: path"), path, &seen.path);
             }
-            found.headers(&format!("{name}: metadata"), &self.metadata, &stream.metadata);
+            found.headers(&format!("{name}: header"), &self.headers, &seen.headers);
             if let Some(expected) = &self.messages {
                 let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
                 let expected: Vec<_> = expected.iter().map(|bytes| text(&bytes.0)).collect();
-                let messages: Vec<_> = stream.messages.iter().map(|bytes| text(bytes)).collect();
+                let messages: Vec<_> = seen.messages.iter().map(|bytes| text(bytes)).collect();
                 found.lines(&format!("{name}: messages"), &expected, &messages);
             }
+            let trailers = seen.trailers.clone().unwrap_or_default();
+            found.headers(&format!("{name}: trailer"), &self.trailers, &trailers);
             if let Some(end) = self.end {
-                found.compare(&format!("{name}: end"), &end, &stream.end);
+                found.compare(&format!("{name}: end"), &end, &seen.end);
             }
         }
     }

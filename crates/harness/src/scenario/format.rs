@@ -128,8 +128,10 @@ impl Default for Node {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClusterKind {
-    /// `grpc`: a host that takes gRPC streams, and does with them what steps say.
-    Grpc,
+    /// `peer`: a host that takes call-outs, and does with them what steps say.
+    Peer,
+    /// `refusing`: a host that takes no connection.
+    Refusing,
     /// `no-hosts`: there is no host.
     NoHosts,
 }

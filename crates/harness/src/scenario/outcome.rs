@@ -19,8 +19,8 @@ pub struct Outcome {
     pub logs: BTreeMap<String, Vec<String>>,
     /// The exchanges, by name.
     pub exchanges: BTreeMap<String, ExchangeOutcome>,
-    /// The gRPC streams that each cluster has seen.
-    pub peers: BTreeMap<String, Vec<PeerStream>>,
+    /// The call-outs that each cluster has seen.
+    pub peers: BTreeMap<String, Vec<Seen>>,
     /// The counters and gauges that the scenario expects something of.
     pub metrics: BTreeMap<String, u64>,
     /// How many values the histograms hold that the scenario expects something of.
@@ -74,32 +74,34 @@ pub struct Received {
     pub trailers: Option<HeaderMap>,
 }
 
-/// A gRPC stream, as its peer has seen it.
+/// A call-out, as its peer has seen it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct PeerStream {
-    /// The service and the method: `/package.Service/Method`.
+pub struct Seen {
+    /// The path; of gRPC `/package.Service/Method`.
     pub path: String,
-    /// The initial metadata, with the headers of HTTP around it.
-    pub metadata: HeaderMap,
-    /// The messages.
+    /// The headers; of gRPC the initial metadata, with the headers of HTTP around it.
+    pub headers: HeaderMap,
+    /// The messages of gRPC, or the body.
     pub messages: Vec<Vec<u8>>,
+    /// The trailers of an HTTP call.
+    pub trailers: Option<HeaderMap>,
     /// How it stands.
-    pub end: StreamEnd,
+    pub end: CalloutEnd,
 }
 
-/// How a gRPC stream stands.
+/// How a call-out stands.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-pub enum StreamEnd {
+pub enum CalloutEnd {
     /// `open`: both sides may speak.
     #[default]
     Open,
-    /// `half-closed`: the filter has said its last word.
+    /// `half-closed`: the filter has said its last word, which of calls is the first.
     HalfClosed,
-    /// `cancelled`: the filter has reset it.
+    /// `cancelled`: the filter has reset the stream.
     Cancelled,
-    /// `closed`: the peer has ended it.
+    /// `closed`: it is over.
     Closed,
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::error::ScenarioError;
 use super::expect::Report;
 use super::format::{ClusterKind, Scenario};
-use super::outcome::{End, ExchangeOutcome, Outcome, PeerStream, Received, StreamEnd, log_line};
-use super::step::{Answer, Part, PeerStep, Request, Step, Wait};
+use super::outcome::{End, ExchangeOutcome, Outcome, Received, log_line};
+use super::peers;
+use super::step::{Answer, Part, Request, Step, Wait};
 use super::text::map;
-use crate::callout::{Cluster, GrpcStream};
 use crate::envoy::Envoy;
 use crate::error::StartError;
 use crate::exchange::{Exchange, State};
@@ -72,11 +72,7 @@ impl Scenario {
             builder = builder.property(&path, Property::from(value.clone()));
         }
         for (name, kind) in &self.clusters {
-            let cluster = match kind {
-                ClusterKind::Grpc => Cluster::healthy(),
-                ClusterKind::NoHosts => Cluster::no_hosts(),
-            };
-            builder = builder.cluster(name, cluster);
+            builder = builder.cluster(name, peers::cluster(*kind));
         }
         builder.start_with_logs()
     }
@@ -107,7 +103,7 @@ impl Run<'_> {
             }
             Step::Wait(wait) => self.wait(wait)?,
             Step::Pass(time) => self.envoy.advance(time.0),
-            Step::Peer(peer) => self.peer(peer),
+            Step::Peer(peer) => peers::act(&self.envoy, peer),
         }
         Ok(())
     }
@@ -165,35 +161,11 @@ impl Run<'_> {
             .log
             .as_ref()
             .is_none_or(|line| lines.iter().filter(|found| found.starts_with(line)).count() >= wait.times);
-        let has_streams =
-            wait.cluster.as_ref().is_none_or(|cluster| self.streams(cluster).len() >= wait.streams);
-        is_logged && has_streams
-    }
-
-    /// The streams that have reached a cluster, the closed ones included.
-    fn streams(&self, cluster: &str) -> Vec<GrpcStream> {
-        let mut streams = self.envoy.grpc_streams();
-        streams.retain(|stream| stream.cluster() == cluster);
-        streams
-    }
-
-    fn peer(&self, step: &PeerStep) {
-        for stream in self.streams(&step.cluster).into_iter().filter(GrpcStream::is_open) {
-            if let Some(initial) = &step.initial {
-                let mut metadata = HeaderMap::from([(":status", "200"), ("content-type", "application/grpc")]);
-                map(initial).iter().for_each(|(name, value)| metadata.add(name, value));
-                stream.initial_metadata(metadata);
-            }
-            if let Some(message) = &step.message {
-                stream.send(&message.0);
-            }
-            if let Some(close) = &step.close {
-                stream.close(close.status, &close.message);
-            }
-            if step.reset {
-                stream.reset();
-            }
-        }
+        let has_callouts = wait
+            .cluster
+            .as_ref()
+            .is_none_or(|cluster| peers::count(&self.envoy, cluster) >= wait.callouts);
+        is_logged && has_callouts
     }
 
     fn outcome(&self) -> Outcome {
@@ -203,7 +175,7 @@ impl Run<'_> {
             let values = self.envoy.histogram(name)?;
             Some((name.clone(), values.len() as u64))
         });
-        let clusters = self.scenario.clusters.iter().filter(|(_, kind)| **kind == ClusterKind::Grpc);
+        let clusters = self.scenario.clusters.iter().filter(|(_, kind)| **kind == ClusterKind::Peer);
         Outcome {
             refused: false,
             logs: by_thread(&self.envoy.logs()),
@@ -213,7 +185,7 @@ impl Run<'_> {
                 .map(|(name, exchange)| (name.clone(), self.exchange_outcome(exchange)))
                 .collect(),
             peers: clusters
-                .map(|(name, _)| (name.clone(), self.streams(name).iter().map(peer_stream).collect()))
+                .map(|(name, _)| (name.clone(), peers::seen(&self.envoy, name)))
                 .collect(),
             metrics: metrics.collect(),
             histograms: histograms.collect(),
@@ -274,24 +246,6 @@ fn send(part: &Part, data: impl Fn(&[u8]), trailers: impl Fn(HeaderMap), end: im
         trailers(map(map_of));
     } else if part.end {
         end();
-    }
-}
-
-fn peer_stream(stream: &GrpcStream) -> PeerStream {
-    let end = if stream.cancelled_by_filter() {
-        StreamEnd::Cancelled
-    } else if !stream.is_open() {
-        StreamEnd::Closed
-    } else if stream.is_half_closed() {
-        StreamEnd::HalfClosed
-    } else {
-        StreamEnd::Open
-    };
-    PeerStream {
-        path: format!("/{}/{}", stream.service(), stream.method()),
-        metadata: stream.metadata(),
-        messages: stream.take_sent(),
-        end,
     }
 }
 

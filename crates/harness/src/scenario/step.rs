@@ -23,7 +23,7 @@ pub enum Step {
     Wait(Wait),
     /// This much time passes. A host without a virtual clock has to wait for so long.
     Pass(Time),
-    /// The peer of a cluster does something on every gRPC stream that is open.
+    /// The peer of a cluster does something about every call-out that is open.
     Peer(PeerStep),
 }
 
@@ -147,15 +147,15 @@ pub struct Wait {
     pub times: usize,
     /// The thread that logs it, `worker_0` unless told otherwise.
     pub thread: String,
-    /// A cluster with gRPC streams.
+    /// A cluster with a peer.
     pub cluster: Option<String>,
-    /// How many streams the cluster must have seen by then, from the start.
-    pub streams: usize,
+    /// How many call-outs the cluster must have seen by then, from the start.
+    pub callouts: usize,
 }
 
 impl Default for Wait {
     fn default() -> Self {
-        Self { log: None, times: 1, thread: "worker_0".to_owned(), cluster: None, streams: 0 }
+        Self { log: None, times: 1, thread: "worker_0".to_owned(), cluster: None, callouts: 0 }
     }
 }
 
@@ -170,9 +170,12 @@ pub struct PeerStep {
     pub initial: Option<Vec<Header>>,
     /// Sends a message.
     pub message: Option<Bytes>,
-    /// Ends the streams with a status; with nothing but trailers, if it has sent nothing before.
+    /// Ends streams and unary calls with a status; with nothing but trailers, if it has sent nothing before. A
+    /// unary call is answered by a message and a close in one step.
     pub close: Option<Close>,
-    /// Resets the streams.
+    /// Answers HTTP calls; or gRPC with an answer that is none.
+    pub answer: Option<Answer>,
+    /// Resets streams and calls.
     pub reset: bool,
 }
 

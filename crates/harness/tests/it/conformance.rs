@@ -62,7 +62,7 @@ fn a_difference_is_shown() {
         end = "open"
         [[expect.peer]]
         cluster = "up"
-        streams = 1
+        callouts = 1
     "#;
     let scenario = Scenario::parse("wrong.toml", text).unwrap();
     let report = scenario.run(&module(&scenario)).unwrap();
@@ -81,7 +81,7 @@ fn a_difference_is_shown() {
   exchange 1: filter state x: expected Some("1"), found None
   exchange 1: reached the upstream: expected false, found true
   exchange 2: there is no step of that name
-  cluster up: streams: expected 1, found 0
+  cluster up: call-outs: expected 1, found 0
 "#;
     assert_eq!(report.to_string(), expected);
 }

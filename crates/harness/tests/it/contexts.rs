@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy_wasm_harness::{State, Thread};
+use proxy_wasm_harness::{Rule, State, Thread};
 
 use crate::probe::{check, said, script};
 
@@ -71,6 +71,14 @@ fn only_living_contexts_become_effective() {
         "tick: effective 1 = 0",
     ];
     assert_eq!(said(&envoy)[1..], says);
+}
+
+#[test]
+fn headers_that_are_continued_and_go_on_anyway_are_sent_twice() {
+    let envoy = script("request_headers: continue 0").start().unwrap();
+    let exchange = envoy.worker(0).get("/").send();
+    let rules: Vec<_> = envoy.violations().into_iter().map(|violation| violation.rule).collect();
+    assert_eq!(rules, [Rule::ContinuedTwice { stream: exchange.context_id() }]);
 }
 
 #[test]

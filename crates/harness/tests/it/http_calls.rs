@@ -51,7 +51,7 @@ fn a_call_is_made_and_answered() {
         "tick: body call 0 9 = 1",
         "tick: pairs call = 0 \"\"",
         "tick: get call a = 2",
-        "1,4,2,5,1",
+        "1,4,3,5,1",
         "http_call_response: get call :status = 0 \"200\"",
         "http_call_response: body call 0 30 = 0 \"hello\"",
         "http_call_response: pairs call_trailers = 0 \"\\x01\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x01\\x00\\x00\\x00t\\x001\\x00\"",
@@ -173,7 +173,7 @@ fn a_call_belongs_to_the_root_context_and_outlives_its_stream() {
     let exchange = envoy.worker(0).get("/").send();
     assert_eq!(exchange.finish(), proxy_wasm_harness::State::Finished);
     call(&envoy).respond(200, HeaderMap::new(), "ok");
-    assert_eq!(says(&envoy)[1..3], ["http_call_response: effective 2 = 2", "1,4,1,2,0"]);
+    assert_eq!(says(&envoy)[1..3], ["http_call_response: effective 2 = 2", "1,4,2,2,0"]);
 }
 
 #[test]

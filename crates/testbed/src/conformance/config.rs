@@ -16,12 +16,15 @@ pub(super) const FENCE: &str = "fence";
 /// The cluster of the upstream.
 pub(super) const SERVICE: &str = "service";
 
+/// Where nobody listens.
+const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
 /// What a field of the access log is called that shows filter state, before the name.
 pub(super) const STATE: &str = "state.";
 
 /// The clusters that have a peer.
 pub(super) fn peers(scenario: &Scenario) -> impl Iterator<Item = &str> {
-    let clusters = scenario.clusters.iter().filter(|(_, kind)| **kind == ClusterKind::Grpc);
+    let clusters = scenario.clusters.iter().filter(|(_, kind)| **kind == ClusterKind::Peer);
     clusters.map(|(name, _)| name.as_str())
 }
 
@@ -34,8 +37,11 @@ pub(super) fn bootstrap(
 ) -> Bootstrap {
     let mut clusters = vec![cluster(SERVICE, Some(upstream.address()), true)];
     clusters.extend(peers.iter().map(|(name, peer)| cluster(name, Some(peer.address()), false)));
-    let empty = scenario.clusters.iter().filter(|(_, kind)| **kind == ClusterKind::NoHosts);
-    clusters.extend(empty.map(|(name, _)| cluster(name, None, false)));
+    clusters.extend(scenario.clusters.iter().filter_map(|(name, kind)| match kind {
+        ClusterKind::NoHosts => Some(cluster(name, None, false)),
+        ClusterKind::Refusing => Some(cluster(name, Some(NOBODY), false)),
+        _ => None,
+    }));
 
     let mut http_filters = Vec::new();
     if !scenario.metadata.is_empty() {

@@ -1,16 +1,16 @@
-//! What a gRPC peer says and hears.
+//! What the peer of a cluster says and hears.
 
 use anyhow::{Context as _, Result};
 use axum::http::{HeaderMap, HeaderValue, Response, header};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use proxy_wasm_harness::HeaderMap as Headers;
-use proxy_wasm_harness::scenario::{Close, PeerStep, PeerStream, StreamEnd};
+use proxy_wasm_harness::scenario::{CalloutEnd, Close, PeerStep, Seen};
 
 use super::body::Part;
 use super::client::header_map;
 use super::server::Arrival;
 
-/// Does what a step says on one stream.
+/// Does what a step says about one call-out.
 pub(super) fn act(stream: &Arrival, step: &PeerStep) -> Result<()> {
     if let Some(initial) = &step.initial {
         stream.begin(head(header_map(initial)?), false);
@@ -29,6 +29,9 @@ pub(super) fn act(stream: &Arrival, step: &PeerStep) -> Result<()> {
             stream.begin(head(trailers), true);
         }
     }
+    if let Some(answer) = &step.answer {
+        stream.answer(answer)?;
+    }
     if step.reset {
         stream.send(Part::Reset);
     }
@@ -45,7 +48,9 @@ fn head(headers: HeaderMap) -> Response<()> {
 fn trailers(close: &Close) -> Result<HeaderMap> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from(close.status));
-    trailers.insert("grpc-message", HeaderValue::from_str(&close.message)?);
+    if !close.message.is_empty() {
+        trailers.insert("grpc-message", HeaderValue::from_str(&close.message)?);
+    }
     Ok(trailers)
 }
 
@@ -58,21 +63,27 @@ fn frame(message: &[u8]) -> Result<Bytes> {
     Ok(frame.freeze())
 }
 
-/// What the peer has seen of a stream.
-pub(super) fn seen(stream: &Arrival) -> Result<PeerStream> {
-    let got = stream.got();
-    let mut seen = PeerStream::default();
-    seen.path = stream.head.uri.path().to_owned();
-    seen.metadata = headers(&stream.head.headers);
-    seen.messages = messages(&got.body)?;
-    seen.end = if got.is_reset && !stream.is_answered() {
-        StreamEnd::Cancelled
-    } else if stream.is_over() {
-        StreamEnd::Closed
+/// What the peer has seen of a call-out.
+pub(super) fn seen(callout: &Arrival) -> Result<Seen> {
+    let got = callout.got();
+    let mut seen = Seen::default();
+    seen.path = callout.head.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
+    seen.headers = headers(&callout.head.headers);
+    let is_grpc = seen.headers.get("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
+    seen.messages = match (is_grpc, got.body.is_empty()) {
+        (true, _) => messages(&got.body)?,
+        (false, true) => Vec::new(),
+        (false, false) => vec![got.body],
+    };
+    seen.trailers = got.trailers.as_ref().map(headers);
+    seen.end = if got.is_reset && !callout.is_answered() {
+        CalloutEnd::Cancelled
+    } else if callout.is_over() {
+        CalloutEnd::Closed
     } else if got.is_whole {
-        StreamEnd::HalfClosed
+        CalloutEnd::HalfClosed
     } else {
-        StreamEnd::Open
+        CalloutEnd::Open
     };
     Ok(seen)
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use axum::http::Response;
 use proxy_wasm_harness::HeaderMap as Headers;
 use proxy_wasm_harness::scenario::{
     self, End, ExchangeOutcome, Outcome, PeerStep, Received, Scenario, Step, Wait,
@@ -72,7 +71,7 @@ impl<'a> Play<'a> {
                 parts(part)?.into_iter().for_each(|part| exchange.send_part(part));
             }
             Step::Disconnect(name) => self.exchange(name)?.disconnect(),
-            Step::Respond(answer) => respond(&*self.arrival(&answer.of)?, answer)?,
+            Step::Respond(answer) => self.arrival(&answer.of)?.answer(answer)?,
             Step::RespondMore(part) => {
                 let arrival = self.arrival(&part.of)?;
                 parts(part)?.into_iter().for_each(|part| arrival.send(part));
@@ -97,7 +96,7 @@ impl<'a> Play<'a> {
         if let Some(answer) = &request.answer
             && let Ok(arrival) = self.arrival("")
         {
-            respond(&arrival, answer)?;
+            arrival.answer(answer)?;
         }
         Ok(())
     }
@@ -194,11 +193,11 @@ impl<'a> Play<'a> {
             .log
             .as_ref()
             .is_none_or(|line| lines.iter().filter(|found| found.starts_with(line)).count() >= wait.times);
-        let has_streams = wait.cluster.as_ref().is_none_or(|cluster| {
+        let has_callouts = wait.cluster.as_ref().is_none_or(|cluster| {
             let peer = self.peers.iter().find(|(name, _)| name == cluster);
-            peer.is_some_and(|(_, peer)| peer.arrivals().len() >= wait.streams)
+            peer.is_some_and(|(_, peer)| peer.arrivals().len() >= wait.callouts)
         });
-        is_logged && has_streams
+        is_logged && has_callouts
     }
 
     /// Waits until nothing is under way any more, and nobody has seen anything new.
@@ -356,20 +355,6 @@ fn received(arrival: &Arrival) -> Received {
     received.body = got.body;
     received.trailers = got.trailers.as_ref().map(grpc::headers);
     received
-}
-
-fn respond(arrival: &Arrival, answer: &scenario::Answer) -> Result<()> {
-    let mut head = Response::builder().status(answer.status).body(())?;
-    *head.headers_mut() = header_map(&answer.headers)?;
-    arrival.begin(head, !answer.open && answer.body.is_none() && answer.trailers.is_none());
-    if let Some(body) = &answer.body {
-        let last = !answer.open && answer.trailers.is_none();
-        arrival.send(Part::Data { bytes: body.0.clone().into(), last });
-    }
-    if let Some(trailers) = &answer.trailers {
-        arrival.send(Part::Trailers(header_map(trailers)?));
-    }
-    Ok(())
 }
 
 /// As in the harness: the end is a part of its own, without any data.

@@ -12,11 +12,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use proxy_wasm_harness::scenario;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::body::{self, Part, Parts, Sender};
+use super::client::header_map;
 
 /// A server on a free port, HTTP/1.1 and HTTP/2, gone when dropped.
 pub(super) struct Server {
@@ -108,6 +110,21 @@ impl Arrival {
             Answer::None(head_sender) => drop(head_sender.send(head.map(|()| parts))),
             other => *answer = other,
         }
+    }
+
+    /// Answers, or begins to.
+    pub(super) fn answer(&self, answer: &scenario::Answer) -> Result<()> {
+        let mut head = Response::builder().status(answer.status).body(())?;
+        *head.headers_mut() = header_map(&answer.headers)?;
+        self.begin(head, !answer.open && answer.body.is_none() && answer.trailers.is_none());
+        if let Some(body) = &answer.body {
+            let last = !answer.open && answer.trailers.is_none();
+            self.send(Part::Data { bytes: body.0.clone().into(), last });
+        }
+        if let Some(trailers) = &answer.trailers {
+            self.send(Part::Trailers(header_map(trailers)?));
+        }
+        Ok(())
     }
 
     /// Goes on with the answer, once it has begun.

@@ -9,6 +9,8 @@ use proxy_wasm_harness::{Module, artifact};
 
 const HARNESS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/harness");
 
+const FILTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/filters/revocation");
+
 /// As many Envoys at a time.
 const AT_A_TIME: usize = 3;
 
@@ -17,8 +19,10 @@ const ONLY: &str = "SCENARIO";
 
 fn scenarios() -> Vec<Scenario> {
     let only = std::env::var(ONLY).unwrap_or_default();
-    let dir = Path::new(HARNESS).join("conformance");
-    let mut files: Vec<PathBuf> = dir.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for dir in [format!("{HARNESS}/conformance"), format!("{FILTER}/conformance")] {
+        files.extend(Path::new(&dir).read_dir().unwrap().map(|entry| entry.unwrap().path()));
+    }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.retain(|file| file.to_string_lossy().contains(&only));
     files.sort();
@@ -59,9 +63,8 @@ impl Filters {
 }
 
 fn build(name: &str) -> Vec<u8> {
-    let root = env!("CARGO_MANIFEST_DIR");
     match name {
-        "revocation" => artifact::Build::new(format!("{root}/filters/revocation"))
+        "revocation" => artifact::Build::new(FILTER)
             .profile("wasm")
             .unless_given_in("PORTCULLIS_FILTER")
             .run()

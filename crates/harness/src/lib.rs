@@ -49,7 +49,8 @@
 //! [`Envoy::worker`] takes requests. An [`Exchange`] is a request and its response; it shows what happens to it
 //! later as well. [`Envoy::advance`] lets time pass. [`Envoy::http_calls`], [`Envoy::grpc_calls`] and
 //! [`Envoy::grpc_streams`] are the filter's call-outs, for the test to answer; or a [`Cluster`] answers them by
-//! itself. A [`Fault`] makes any host call go wrong. [`Envoy::trace`] tells what went on, and
+//! itself. A [`Fault`] makes any host call go wrong. With the feature `scenario`, the module `scenario` runs files of
+//! requests and expected outcomes; the README shows how far they come to the same on Envoy. [`Envoy::trace`] tells what went on, and
 //! [`Envoy::violations`] what would have crashed or hung real Envoy.
 //!
 //! Nothing is global: every test has an Envoy of its own, and tests run in parallel. Only compiled modules are

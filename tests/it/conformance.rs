@@ -30,18 +30,18 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 /// The filters, as both hosts want them.
-pub(crate) struct Filters {
+struct Filters {
     dir: tempfile::TempDir,
     built: BTreeMap<String, PathBuf>,
 }
 
 impl Filters {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), built: BTreeMap::new() }
     }
 
     /// The file with the filter of a scenario.
-    pub(crate) fn file(&mut self, scenario: &Scenario) -> PathBuf {
+    fn file(&mut self, scenario: &Scenario) -> PathBuf {
         let bytes = match scenario.filter() {
             Filter::Named(name) => {
                 if let Some(file) = self.built.get(name) {
@@ -64,11 +64,9 @@ impl Filters {
 
 fn build(name: &str) -> Vec<u8> {
     match name {
-        "revocation" => artifact::Build::new(FILTER)
-            .profile("wasm")
-            .unless_given_in("PORTCULLIS_FILTER")
-            .run()
-            .unwrap(),
+        "revocation" => {
+            artifact::Build::new(FILTER).profile("wasm").unless_given_in("PORTCULLIS_FILTER").run().unwrap()
+        }
         name => artifact::build(format!("{HARNESS}/tests/filters/{name}")).unwrap(),
     }
 }
@@ -147,7 +145,8 @@ fn envoy_version() -> String {
     let envoy = portcullis_testbed::paths::envoy().unwrap();
     let output = std::process::Command::new(envoy).arg("--version").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    text.split('/').find(|part| part.split('.').count() == 3).unwrap().to_owned()
+    // `PATH  version: COMMIT/1.40.0/Clean/…`
+    text.split_once("version:").unwrap().1.split('/').nth(1).unwrap().to_owned()
 }
 
 /// Compares the table with the README's, or writes it there.

@@ -11,6 +11,7 @@
 mod api;
 mod cli;
 mod codegen;
+mod conformance;
 mod crash;
 mod docs;
 mod envoy;

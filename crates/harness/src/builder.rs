@@ -168,7 +168,7 @@ impl Builder {
     #[cfg(feature = "scenario")]
     pub(crate) fn start_with_logs(self) -> (Vec<Log>, Result<Envoy, StartError>) {
         let world = Rc::new(RefCell::new(self.world));
-        let started = Envoy::start(&self.module, Rc::new(self.plugin), world.clone(), self.workers);
+        let started = Envoy::start(self.plugin, world.clone(), self.workers);
         let logs = world.borrow().logs.clone();
         (logs, started)
     }

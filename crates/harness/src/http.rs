@@ -63,7 +63,10 @@ pub(crate) fn headers(cx: &mut Cx<'_>, id: u32, direction: Direction, headers: H
     let Some(path) = self::path(cx, id, direction) else { return };
     if path.stage != Stage::Waiting {
         if verdict == Verdict::Continue {
-            cx.data().violate(Rule::ContinuedTwice { stream: id });
+            // The headers of a request without a body do no harm.
+            if direction == Direction::Response || !path.end_seen {
+                cx.data().violate(Rule::ContinuedTwice { stream: id });
+            }
         } else if !path.end_seen {
             // Continued within the callback: the headers have gone on. What follows them waits, if it says so.
             path.stage = Stage::HeldHeaders;
@@ -198,8 +201,7 @@ pub(crate) fn reply(cx: &mut Cx<'_>, id: u32, reply: Reply) {
         let request = stream.request.headers.clone().unwrap_or_default();
         let (map, body) = reply.response(&request);
         let own = stream.replying.replace(reply).map(|own| own.response(&request).1);
-        let code = Path { headers: Some(map.clone()), ..Path::default() }.status();
-        stream.response = Path { headers: Some(map), code, body, passed: true, ended: true, ..Path::default() };
+        stream.response = Path::gone(map, body);
         // The body of a reply of its own still passes the filter, for nothing.
         if let Some(own) = own.filter(|own| !own.is_empty()) {
             show_body(cx, id, own);
@@ -355,7 +357,7 @@ pub(crate) fn refused(cx: &mut Cx<'_>, id: u32, headers: HeaderMap, reply: Reply
     stream.request.headers = Some(headers);
     stream.details = Some(reply.details.clone());
     stream.replying = Some(reply);
-    stream.response = Path { headers: Some(map), body, passed: true, ended: true, ..Path::default() };
+    stream.response = Path::gone(map, body);
     end(cx, id, Ending::Replied);
 }
 

@@ -117,6 +117,13 @@ pub(crate) enum Part {
 }
 
 impl Path {
+    /// A response that has gone out past the filter.
+    pub(crate) fn gone(headers: HeaderMap, body: Vec<u8>) -> Self {
+        let mut path = Self { headers: Some(headers), body, passed: true, ended: true, ..Self::default() };
+        path.code = path.status();
+        path
+    }
+
     /// The status that the headers have now.
     pub(crate) fn status(&self) -> Option<u32> {
         self.headers.as_ref()?.get(":status")?.parse().ok()

@@ -36,12 +36,6 @@ pub enum Rule {
         /// The context of the stream.
         stream: u32,
     },
-    /// The response was continued within the callback for its headers, which answers for them: Envoy sends them
-    /// twice.
-    ContinuedResponseInHeaders {
-        /// The context of the stream.
-        stream: u32,
-    },
     /// A call-out was made after another had failed within the same callback: Envoy hangs.
     CalloutAfterFailedCallout,
     /// A gRPC stream was used after its peer had closed it: Envoy touches freed memory.
@@ -74,8 +68,8 @@ pub enum Rule {
         /// The target.
         target: String,
     },
-    /// Headers were continued within a callback that let them go on as well: Envoy sends them twice, and the
-    /// other side ends the stream.
+    /// Headers were continued within the callback for them, which let them go on as well: Envoy sends them
+    /// twice. A request loses its body by that; a response is cut, and crashes Envoy if it has no body.
     ContinuedTwice {
         /// The context of the stream.
         stream: u32,
@@ -102,11 +96,6 @@ impl fmt::Display for Rule {
                     "the response of stream #{stream} was continued before there was one: Envoy crashes"
                 )
             }
-            Self::ContinuedResponseInHeaders { stream } => write!(
-                f,
-                "the response of stream #{stream} was continued within the callback for its headers: \
-                 Envoy sends them twice; answer the callback with 0 instead"
-            ),
             Self::CalloutAfterFailedCallout => {
                 f.write_str("a call-out followed a failed one in the same callback: Envoy hangs")
             }
@@ -123,8 +112,8 @@ impl fmt::Display for Rule {
             ),
             Self::ContinuedTwice { stream } => write!(
                 f,
-                "the headers of stream #{stream} were continued within a callback that did not pause: \
-                 Envoy sends them twice"
+                "the headers of stream #{stream} were continued within the callback for them, which did not \
+                 pause: Envoy sends them twice; answer the callback with 0 only"
             ),
             Self::CalloutDuringStart => {
                 f.write_str("a call-out was made while starting or configuring: make it on a tick")

@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod config;
 mod fence;
+mod gather;
 mod grpc;
 mod log;
 mod play;

@@ -127,7 +127,9 @@ fn request(stream: &Stream, path: &[&str]) -> Option<Property> {
         ["referer"] => header("referer"),
         ["useragent"] => header("user-agent"),
         ["id"] => header("x-request-id"),
-        ["headers"] => Some(Property::Map(headers.iter().map(|(name, value)| (name, value.into())).collect())),
+        ["headers"] => {
+            Some(Property::Map(headers.iter().map(|(name, value)| (name, value.into())).collect()))
+        }
         ["headers", name] => headers.joined(name).map(Property::from),
         _ => None,
     }
@@ -139,7 +141,8 @@ const DISCONNECTED: i64 = 0x4000;
 /// `response.…`: the status stays once it has come.
 fn response(stream: &Stream, path: &[&str]) -> Option<Property> {
     let path_of_stream = &stream.response;
-    let headers = path_of_stream.headers.as_ref().filter(|_| path_of_stream.readable.headers || stream.logging);
+    let headers =
+        path_of_stream.headers.as_ref().filter(|_| path_of_stream.readable.headers || stream.logging);
     let trailers = path_of_stream.trailers.as_ref();
     let trailers = trailers.filter(|_| path_of_stream.readable.trailers || stream.logging);
     let sent = path_of_stream.body.len();
@@ -147,10 +150,12 @@ fn response(stream: &Stream, path: &[&str]) -> Option<Property> {
         ["code"] => Some(Property::Int(path_of_stream.code?.into())),
         ["code_details"] => stream.details.clone().map(Property::from),
         ["size"] => Some(size(sent)),
-        ["total_size"] => {
-            Some(size(sent + [headers, trailers].into_iter().flatten().map(HeaderMap::byte_size).sum::<usize>()))
+        ["total_size"] => Some(size(
+            sent + [headers, trailers].into_iter().flatten().map(HeaderMap::byte_size).sum::<usize>(),
+        )),
+        ["flags"] => {
+            Some(Property::Int(if stream.end == Some(Ending::Disconnected) { DISCONNECTED } else { 0 }))
         }
-        ["flags"] => Some(Property::Int(if stream.end == Some(Ending::Disconnected) { DISCONNECTED } else { 0 })),
         ["grpc_status"] => {
             let told = [trailers, headers].into_iter().flatten().find_map(|map| map.get("grpc-status"));
             let told = told.and_then(|status| status.parse().ok());

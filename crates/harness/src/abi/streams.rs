@@ -8,7 +8,7 @@ use crate::pairs;
 use crate::reply::Reply;
 use crate::state::Cx;
 use crate::status::Status;
-use crate::stream::{Readable, Stage, Stream};
+use crate::stream::{Readable, Stream};
 use crate::violation::Rule;
 
 use super::quote;
@@ -91,17 +91,14 @@ pub(super) fn continue_stream(cx: &mut Cx<'_>, kind: u32) -> Result<(), Status> 
     };
     let id = state.context();
     let Some(stream) = state.stream().filter(|stream| stream.network.is_none()) else { return Ok(()) };
-    let response = &stream.response;
-    let misuse = match response.headers {
-        _ if direction == Direction::Request || stream.end.is_some() || stream.reply_queued => None,
-        None => Some(Rule::ContinuedMissingResponse { stream: id }),
-        Some(_) if response.stage == Stage::Waiting => Some(Rule::ContinuedResponseInHeaders { stream: id }),
-        Some(_) => None,
-    };
+    let is_missing = direction == Direction::Response
+        && stream.response.headers.is_none()
+        && stream.end.is_none()
+        && !stream.reply_queued;
     // Envoy takes the request's away in either direction, and never the response's.
     stream.request.readable = Readable::default();
-    if let Some(rule) = misuse {
-        state.violate(rule);
+    if is_missing {
+        state.violate(Rule::ContinuedMissingResponse { stream: id });
     }
     state.after_call.push_back(Action::Continue(id, direction));
     Ok(())

@@ -91,15 +91,25 @@ impl Run<'_> {
             Step::Request(request) => self.request(request),
             Step::Send(part) => {
                 let exchange = self.exchange(&part.of)?;
-                send(part, |bytes| exchange.send_data(bytes), |map| exchange.send_trailers(map), || exchange.end_request());
+                send(
+                    part,
+                    |bytes| exchange.send_data(bytes),
+                    |map| exchange.send_trailers(map),
+                    || exchange.end_request(),
+                );
             }
             Step::Disconnect(name) => self.exchange(name)?.disconnect(),
             Step::Respond(answer) => respond(self.exchange(&answer.of)?, answer)?,
             Step::RespondMore(part) => {
                 let exchange = self.exchange(&part.of)?;
-                send(part, |bytes| exchange.respond_data(bytes), |map| exchange.respond_trailers(map), || {
-                    exchange.finish();
-                });
+                send(
+                    part,
+                    |bytes| exchange.respond_data(bytes),
+                    |map| exchange.respond_trailers(map),
+                    || {
+                        exchange.finish();
+                    },
+                );
             }
             Step::Wait(wait) => self.wait(wait)?,
             Step::Pass(time) => self.envoy.advance(time.0),
@@ -161,10 +171,8 @@ impl Run<'_> {
             .log
             .as_ref()
             .is_none_or(|line| lines.iter().filter(|found| found.starts_with(line)).count() >= wait.times);
-        let has_callouts = wait
-            .cluster
-            .as_ref()
-            .is_none_or(|cluster| peers::count(&self.envoy, cluster) >= wait.callouts);
+        let has_callouts =
+            wait.cluster.as_ref().is_none_or(|cluster| peers::count(&self.envoy, cluster) >= wait.callouts);
         is_logged && has_callouts
     }
 
@@ -184,9 +192,7 @@ impl Run<'_> {
                 .iter()
                 .map(|(name, exchange)| (name.clone(), self.exchange_outcome(exchange)))
                 .collect(),
-            peers: clusters
-                .map(|(name, _)| (name.clone(), peers::seen(&self.envoy, name)))
-                .collect(),
+            peers: clusters.map(|(name, _)| (name.clone(), peers::seen(&self.envoy, name))).collect(),
             metrics: metrics.collect(),
             histograms: histograms.collect(),
         }
@@ -213,7 +219,12 @@ impl Run<'_> {
                 body: exchange.forwarded_body(),
                 trailers: exchange.forwarded_trailers(),
             }),
-            filter_state: self.scenario.filter_state_names().filter(|_| has_ended).filter_map(state).collect(),
+            filter_state: self
+                .scenario
+                .filter_state_names()
+                .filter(|_| has_ended)
+                .filter_map(state)
+                .collect(),
         }
     }
 }
@@ -230,7 +241,10 @@ fn respond(exchange: &Exchange, answer: &Answer) -> Result<(), String> {
     exchange.respond(answer.status.into(), map(&answer.headers));
     let is_last = !answer.open && answer.trailers.is_none();
     if let Some(body) = &answer.body {
-        exchange.part(crate::http::Direction::Response, stream::Part::Data { bytes: body.0.clone(), end: is_last });
+        exchange.part(
+            crate::http::Direction::Response,
+            stream::Part::Data { bytes: body.0.clone(), end: is_last },
+        );
     }
     if let Some(trailers) = &answer.trailers {
         exchange.respond_trailers(map(trailers));

@@ -74,7 +74,9 @@ fn decode(hex: &str) -> Option<Vec<u8>> {
     let pairs = digits.filter(|digits| digits.len() % 2 == 0)?;
     pairs
         .chunks_exact(2)
-        .map(|pair| pair.iter().try_fold(0, |value, digit| u8::try_from(value * 16 + digit).ok().map(u32::from)))
+        .map(|pair| {
+            pair.iter().try_fold(0, |value, digit| u8::try_from(value * 16 + digit).ok().map(u32::from))
+        })
         .map(|byte| byte.and_then(|byte| u8::try_from(byte).ok()))
         .collect()
 }

@@ -119,11 +119,16 @@ fn a_file_that_is_no_scenario_names_key_and_reason() {
 #[test]
 fn a_step_that_cannot_be_carried_out_says_which() {
     let text = |steps: &str| {
-        format!("title = \"t\"\narea = \"a\"\nfilter = \"probe\"\nconfig = \"request_headers: return 1\"\n{steps}\n[expect]\n")
+        format!(
+            "title = \"t\"\narea = \"a\"\nfilter = \"probe\"\nconfig = \"request_headers: return 1\"\n{steps}\n[expect]\n"
+        )
     };
     for (steps, says) in [
         ("[[step]]\ndisconnect = \"a\"", "step 1: there is no exchange `a`"),
-        ("[[step]]\nrequest = {}\n[[step]]\nrespond = {}", "step 2: the request has not reached the upstream"),
+        (
+            "[[step]]\nrequest = {}\n[[step]]\nrespond = {}",
+            "step 2: the request has not reached the upstream",
+        ),
         ("[[step]]\nwait = { log = \"never\" }", "step 1: in vain"),
     ] {
         let scenario = Scenario::parse("a.toml", &text(steps)).unwrap();

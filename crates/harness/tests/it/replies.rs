@@ -164,7 +164,7 @@ fn closing_twice_and_continuing_what_is_not_there_are_crashes() {
     assert_eq!(rules("request_headers: continue 1", false), missing);
     let tick = "request_headers: return 1\nconfigure: tick_period 100\ntick: effective 2\ntick: continue 1\ntick: tick_period 0";
     assert_eq!(rules(tick, false), missing);
-    assert_eq!(rules("response_headers: continue 1", true), [Rule::ContinuedResponseInHeaders { stream }]);
+    assert_eq!(rules("response_headers: continue 1", true), [Rule::ContinuedTwice { stream }]);
     assert_eq!(rules("request_headers: reply 401 d b\nrequest_headers: continue 0", false), []);
     assert_eq!(rules("request_headers: close 0\nrequest_headers: continue 0", false), []);
 }

@@ -11,7 +11,10 @@ use tokio::sync::mpsc;
 
 /// What comes next.
 pub(super) enum Part {
-    Data { bytes: Bytes, last: bool },
+    Data {
+        bytes: Bytes,
+        last: bool,
+    },
     Trailers(HeaderMap),
     /// The stream is reset.
     Reset,

@@ -135,7 +135,9 @@ fn access_log(path: &Value, states: &[String]) -> Value {
         ("details".to_owned(), json!("%RESPONSE_CODE_DETAILS%")),
     ]);
     format.extend(
-        states.iter().map(|name| (format!("{STATE}{name}"), format!("%FILTER_STATE(wasm.{name}:PLAIN)%").into())),
+        states
+            .iter()
+            .map(|name| (format!("{STATE}{name}"), format!("%FILTER_STATE(wasm.{name}:PLAIN)%").into())),
     );
     json!({
         "name": "envoy.access_loggers.file",
@@ -196,15 +198,16 @@ fn text(value: &str) -> Value {
 
 /// The upstream is spoken to as the client speaks, the others with HTTP/2.
 fn cluster(name: &str, host: Option<SocketAddr>, as_downstream: bool) -> Value {
-    let endpoints: Vec<Value> = host.map(|host| json!({ "endpoint": { "address": address(Some(host)) } })).into_iter().collect();
-    let mut protocol = json!({
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-    });
-    if as_downstream {
-        protocol["use_downstream_protocol_config"] = json!({ "http2_protocol_options": {} });
-    } else {
-        protocol["explicit_http_config"] = json!({ "http2_protocol_options": {} });
-    }
+    let endpoints: Vec<Value> =
+        host.map(|host| json!({ "endpoint": { "address": address(Some(host)) } })).into_iter().collect();
+    let how = if as_downstream { "use_downstream_protocol_config" } else { "explicit_http_config" };
+    let protocol = Map::from_iter([
+        (
+            "@type".to_owned(),
+            json!("type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"),
+        ),
+        (how.to_owned(), json!({ "http2_protocol_options": {} })),
+    ]);
     json!({
         "name": name,
         "type": "STATIC",

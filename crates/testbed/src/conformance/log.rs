@@ -41,7 +41,8 @@ pub(super) fn by_thread(log: &str, threads: &Threads) -> BTreeMap<String, Vec<St
     let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for record in records(log) {
         let Some(thread) = threads.0.get(record.thread) else { continue };
-        let Some((_, message)) = record.text.split_once("wasm log").and_then(|(_, rest)| rest.split_once(": "))
+        let Some((_, message)) =
+            record.text.split_once("wasm log").and_then(|(_, rest)| rest.split_once(": "))
         else {
             continue;
         };

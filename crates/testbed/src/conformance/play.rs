@@ -1,45 +1,42 @@
 //! A scenario being carried out on an Envoy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use proxy_wasm_harness::HeaderMap as Headers;
-use proxy_wasm_harness::scenario::{
-    self, End, ExchangeOutcome, Outcome, PeerStep, Received, Scenario, Step, Wait,
-};
+use proxy_wasm_harness::scenario::{self, PeerStep, Scenario, Step, Wait};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::body::Part;
 use super::client::{Exchange, Seen, header_map};
-use super::config::{FENCE, SERVICE, STATE};
+use super::config::{FENCE, SERVICE};
 use super::fence::Fence;
 use super::server::{Arrival, Got, Server};
 use super::{grpc, log};
 use crate::Envoy;
 
 /// Nothing that a scenario waits for takes this long.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Envoy offers no event for what is polled.
-const POLL: Duration = Duration::from_millis(3);
+pub(super) const POLL: Duration = Duration::from_millis(3);
 /// After as many looks, what still moves will not come to rest.
 const LOOKS: usize = 100;
 
 /// An Envoy and everybody around it.
 pub(super) struct Play<'a> {
-    scenario: &'a Scenario,
-    envoy: Envoy,
-    upstream: Server,
-    peers: Vec<(String, Server)>,
+    pub(super) scenario: &'a Scenario,
+    pub(super) envoy: Envoy,
+    pub(super) upstream: Server,
+    pub(super) peers: Vec<(String, Server)>,
     fence: Fence,
-    threads: log::Threads,
-    exchanges: Vec<(String, Exchange)>,
+    pub(super) threads: log::Threads,
+    pub(super) exchanges: Vec<(String, Exchange)>,
     /// Which exchange each arrival at the upstream belongs to.
-    arrived: Vec<usize>,
+    pub(super) arrived: Vec<usize>,
 }
 
 /// Everything that moves while Envoy is busy.
@@ -60,7 +57,16 @@ impl<'a> Play<'a> {
         let fence = Fence::new(listener(&envoy, FENCE).await?, scenario.workers).await?;
         let process = envoy.process().id().context("Envoy is gone")?;
         let threads = log::Threads::of(process)?;
-        Ok(Self { scenario, envoy, upstream, peers, fence, threads, exchanges: Vec::new(), arrived: Vec::new() })
+        Ok(Self {
+            scenario,
+            envoy,
+            upstream,
+            peers,
+            fence,
+            threads,
+            exchanges: Vec::new(),
+            arrived: Vec::new(),
+        })
     }
 
     pub(super) async fn step(&mut self, step: &Step) -> Result<()> {
@@ -122,7 +128,8 @@ impl<'a> Play<'a> {
                 if now.get(&name) > before.get(&name) {
                     return Ok(stream);
                 }
-                if now.get("listener.ingress.downstream_cx_total") > before.get("listener.ingress.downstream_cx_total")
+                if now.get("listener.ingress.downstream_cx_total")
+                    > before.get("listener.ingress.downstream_cx_total")
                 {
                     break;
                 }
@@ -174,7 +181,10 @@ impl<'a> Play<'a> {
     fn peer(&self, step: &PeerStep) -> Result<()> {
         let peer = self.peers.iter().find(|(name, _)| *name == step.cluster);
         let (_, peer) = peer.with_context(|| format!("cluster `{}` has no peer", step.cluster))?;
-        peer.arrivals().iter().filter(|stream| !stream.is_over()).try_for_each(|stream| grpc::act(stream, step))
+        peer.arrivals()
+            .iter()
+            .filter(|stream| !stream.is_over())
+            .try_for_each(|stream| grpc::act(stream, step))
     }
 
     async fn wait(&self, wait: &Wait) -> Result<()> {
@@ -201,7 +211,7 @@ impl<'a> Play<'a> {
     }
 
     /// Waits until nothing is under way any more, and nobody has seen anything new.
-    async fn settle(&mut self) -> Result<()> {
+    pub(super) async fn settle(&mut self) -> Result<()> {
         let mut last = Motion::default();
         for _ in 0..LOOKS {
             self.fence.pass().await?;
@@ -233,7 +243,7 @@ impl<'a> Play<'a> {
         })
     }
 
-    async fn stats(&self, prefix: &str) -> Result<BTreeMap<String, u64>> {
+    pub(super) async fn stats(&self, prefix: &str) -> Result<BTreeMap<String, u64>> {
         let text = self.envoy.admin_get(&format!("/stats?filter=^{prefix}\\.")).await?;
         let number = |line: &str| {
             let (name, value) = line.split_once(": ")?;
@@ -241,120 +251,6 @@ impl<'a> Play<'a> {
         };
         Ok(text.lines().filter_map(number).collect())
     }
-
-    /// Gathers what has come of it all, and ends Envoy.
-    pub(super) async fn finish(mut self) -> Result<Outcome> {
-        self.await_ends().await;
-        self.settle().await?;
-        let mut outcome = Outcome::default();
-        for (name, peer) in &self.peers {
-            let streams: Result<_> = peer.arrivals().iter().map(|stream| grpc::seen(stream)).collect();
-            outcome.peers.insert(name.clone(), streams?);
-        }
-        self.metrics(&mut outcome).await?;
-        for (index, (name, exchange)) in self.exchanges.iter().enumerate() {
-            outcome.exchanges.insert(name.clone(), self.outcome(index, exchange).await?);
-        }
-        // What was logged before this is in the log afterwards.
-        self.envoy.process().kill().await?;
-        self.envoy.log().complete().await;
-        outcome.logs = log::by_thread(&self.envoy.log().text(), &self.threads);
-        Ok(outcome)
-    }
-
-    /// Over HTTP/1.1, a client sees that it was cut only some time after.
-    async fn await_ends(&self) {
-        let begin = Instant::now();
-        for (index, expected) in self.scenario.expect.exchange.iter().enumerate() {
-            let name = expected.name_at(index);
-            let exchange = self.exchanges.iter().find(|(found, _)| *found == name);
-            while exchange.is_some_and(|(_, exchange)| exchange.seen().end != expected.end)
-                && begin.elapsed() < PATIENCE / 10
-            {
-                sleep(POLL).await;
-            }
-        }
-    }
-
-    async fn metrics(&self, outcome: &mut Outcome) -> Result<()> {
-        let expect = &self.scenario.expect;
-        let stats = self.stats("wasmcustom").await?;
-        for name in expect.metrics.keys() {
-            let value = stats.get(&format!("wasmcustom.{name}"));
-            outcome.metrics.extend(value.map(|value| (name.clone(), *value)));
-        }
-        if !expect.histograms.is_empty() {
-            let text = self.envoy.admin_get("/stats/prometheus").await?;
-            for name in expect.histograms.keys() {
-                let count = text.lines().find_map(|line| line.strip_prefix(&format!("{name}_count{{}} ")));
-                let count = count.and_then(|count| count.parse().ok());
-                outcome.histograms.extend(count.map(|count| (name.clone(), count)));
-            }
-        }
-        Ok(())
-    }
-
-    async fn outcome(&self, index: usize, exchange: &Exchange) -> Result<ExchangeOutcome> {
-        let seen = exchange.seen();
-        let mut outcome = ExchangeOutcome::default();
-        outcome.end = seen.end;
-        if let Some(status) = seen.status {
-            let mut headers = Headers::from([(":status", status.to_string())]);
-            grpc::headers(&seen.headers).iter().for_each(|(name, value)| headers.add(name, value));
-            headers.remove("date");
-            headers.remove("server");
-            outcome.headers = Some(headers);
-        }
-        outcome.body = seen.body;
-        outcome.trailers = seen.trailers.as_ref().map(grpc::headers);
-        let at = self.arrived.iter().position(|arrived| *arrived == index);
-        if let Some(arrival) = at.and_then(|at| self.upstream.arrivals().get(at).cloned()) {
-            outcome.upstream = Some(received(&arrival));
-        }
-        if seen.end != End::Open {
-            let entry = self.access(exchange.local).await?;
-            let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
-            outcome.details = text("details");
-            let names: BTreeSet<&str> = self.scenario.filter_state_names().collect();
-            outcome.filter_state = names
-                .into_iter()
-                .filter_map(|name| Some((name.to_owned(), text(&format!("{STATE}{name}"))?)))
-                .collect();
-        }
-        Ok(outcome)
-    }
-
-    /// The line of the access log about the exchange on this connection.
-    async fn access(&self, local: SocketAddr) -> Result<Value> {
-        let begin = Instant::now();
-        loop {
-            let log = self.envoy.access_log()?;
-            let mut entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let is_ours = |entry: &Value| entry.get("port").is_some_and(|port| *port == local.port());
-            if let Some(entry) = entries.find(is_ours) {
-                return Ok(entry);
-            }
-            ensure!(begin.elapsed() < PATIENCE, "nothing about {local} in the access log:\n{log}");
-            sleep(POLL).await;
-        }
-    }
-}
-
-fn received(arrival: &Arrival) -> Received {
-    let got = arrival.got();
-    let uri = &arrival.head.uri;
-    let mut headers = Headers::from([(":method", arrival.head.method.as_str())]);
-    headers.add(":path", uri.path_and_query().map_or("", |path| path.as_str()));
-    let host = arrival.head.headers.get("host").and_then(|host| host.to_str().ok());
-    headers.add(":authority", uri.authority().map(|authority| authority.as_str()).or(host).unwrap_or_default());
-    grpc::headers(&arrival.head.headers).iter().for_each(|(name, value)| headers.add(name, value));
-    // Which HTTP/1.1 has instead of the authority.
-    headers.remove("host");
-    let mut received = Received::default();
-    received.headers = headers;
-    received.body = got.body;
-    received.trailers = got.trailers.as_ref().map(grpc::headers);
-    received
 }
 
 /// As in the harness: the end is a part of its own, without any data.

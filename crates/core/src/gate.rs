@@ -7,19 +7,25 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::Millis;
 use crate::claims::{TokenKeys, Verified, keys_of_token, keys_of_verified};
 use crate::extract;
 use crate::field::{ClaimPath, Kind, Shape};
 use crate::link::Link;
-use crate::live::{self, Live, StreamId, TokenId};
+use crate::live::{Live, StreamId, TokenId};
 use crate::policy::{Choice, Mode, Policy, Streams};
 use crate::sync::{Store, Sync};
 use crate::tally::Tally;
 use crate::token::{Malformed, Token};
 use crate::verdict::{Code, Found, Freshness, Verdict, before_the_set, by_the_set, revoked};
-use crate::{Millis, Version};
+use crate::wire::edge::Refused;
 
 mod control_plane;
+mod effects;
+mod notes;
+
+pub use effects::{Effects, Note};
+use notes::Notes;
 
 /// Most requests that one worker holds; above it the policy decides at once.
 const MAX_HELD: usize = 10_000;
@@ -35,57 +41,6 @@ pub struct Identity {
     pub worker: String,
     /// The filter's version.
     pub filter_version: String,
-}
-
-/// What to do after the gate has been told something.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// Messages for the control plane, in order.
-    pub send: Vec<Vec<u8>>,
-    /// Open a stream to the control plane, and say whether that worked.
-    pub connect: bool,
-    /// Give the stream up.
-    pub disconnect: bool,
-    /// Streams to end.
-    pub cut: BTreeMap<StreamId, Code>,
-    /// Held requests to be presented and decided again.
-    pub retry: Vec<StreamId>,
-    /// Verified claims that must be read again ([`Gate::reread`]).
-    pub reread: Vec<live::Verified>,
-    /// What the operator's log should say.
-    pub notes: Vec<Note>,
-    /// From the control plane's acceptance of a change to now, milliseconds.
-    pub propagation: Option<u64>,
-}
-
-/// Something that the operator's log should say.
-#[derive(Debug, Eq, PartialEq, thiserror::Error)]
-#[expect(missing_docs, reason = "said by the messages")]
-pub enum Note {
-    #[error("enforcing {revocations} revocations at version {version}")]
-    Synced { version: Version, revocations: usize },
-    #[error("in touch with the control plane again, at version {0}")]
-    Resumed(Version),
-    #[error(
-        "the control plane's log has gone back from version {from} to {to}: was it restored from a backup?"
-    )]
-    WentBack { from: Version, to: Version },
-    #[error("stale: no word from the control plane for {0} ms")]
-    Stale(Millis),
-    #[error("asking for a snapshot: {0}")]
-    Resync(String),
-    #[error("giving up the control plane's stream: {0}")]
-    GaveUp(String),
-    #[error("the control plane has been silent for {0} ms")]
-    Silent(Millis),
-}
-
-impl Note {
-    /// Whether the operator should look into it.
-    #[must_use]
-    pub fn is_warning(&self) -> bool {
-        !matches!(self, Self::Synced { .. } | Self::Resumed(_))
-    }
 }
 
 /// The tokens of one request, while they are presented. [`Gate::decide`] must follow.
@@ -144,6 +99,9 @@ pub struct Gate {
     agreed: bool,
     resyncs: u32,
     noted_stale: bool,
+    notes: Notes,
+    /// The set that was too large when it was last sent.
+    refused: Option<Refused>,
     /// The longest silence that says nothing: the heartbeat's own.
     patience: Millis,
 }
@@ -153,10 +111,10 @@ impl Gate {
     #[must_use]
     pub fn new(policy: Policy, identity: Identity, secret: [u8; 16], seed: u64, now: Millis) -> Self {
         Self {
-            policy,
             identity,
             link: Link::new(seed),
-            sync: Sync::default(),
+            sync: Sync::new(policy.limits.revocations),
+            policy,
             live: Live::new(secret),
             tally: Tally::default(),
             held: BTreeMap::new(),
@@ -166,6 +124,8 @@ impl Gate {
             agreed: false,
             resyncs: 0,
             noted_stale: false,
+            notes: Notes::new(now),
+            refused: None,
             patience: 0,
         }
     }
@@ -218,6 +178,17 @@ impl Gate {
     /// Since the last call: tokens for which a shape in use says nothing.
     pub fn take_not_covered(&mut self) -> u64 {
         self.tally.take_not_covered()
+    }
+
+    /// Since the last call: tokens that counted as malformed because open streams carry too much already.
+    pub fn take_crowded_out(&mut self) -> u64 {
+        self.tally.take_crowded_out()
+    }
+
+    /// The set that the control plane wants enforced and that this worker does not take.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Refused> {
+        self.refused.as_ref()
     }
 
     /// Presents what was found in one place of a request.
@@ -276,8 +247,12 @@ impl Gate {
         if self.live.keys(token).is_some_and(|keys| keys.not_covered) {
             self.tally.not_covered();
         }
-        self.live.attach(token, request.stream);
-        request.attached.push(token);
+        if self.live.attach(token, request.stream) {
+            request.attached.push(token);
+        } else {
+            self.tally.crowded_out();
+            request.found.malformed = true;
+        }
     }
 
     /// Decides. A stream that passes is remembered with its tokens until [`Gate::leave`].

@@ -79,6 +79,11 @@ impl Key {
         self.as_u128().to_be_bytes()
     }
 
+    /// One of its bytes, and none of those that a [`KeyMap`] looks at.
+    pub(crate) const fn byte(self) -> u8 {
+        self.high.to_be_bytes()[0]
+    }
+
     const fn as_u128(self) -> u128 {
         (self.high as u128) << 64 | self.low as u128
     }

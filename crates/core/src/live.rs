@@ -3,7 +3,7 @@
 //!
 //! A token seen before costs one hash of its bytes and one look-up. Idle tokens are evicted by the clock
 //! algorithm within [`MAX_TOKENS`] and [`MAX_BYTES`]; a token with an open stream stays as long as the
-//! stream. Only tokens whose streams outlive a tick are indexed by key; the others, few at any moment, are
+//! stream, within [`MAX_OPEN_BYTES`]. Only tokens whose streams outlive a tick are indexed by key; the others, few at any moment, are
 //! scanned when something changes, so that an ordinary request never pays for an index.
 
 use alloc::boxed::Box;
@@ -18,10 +18,17 @@ use crate::key::{Key, KeyMap};
 use crate::set::Change;
 use crate::token::Malformed;
 
-/// Most idle tokens that are remembered. Those with open streams are bounded by Envoy's own limits.
+/// Most idle tokens that are remembered. The number of those with open streams is bounded by Envoy's own limits.
 pub const MAX_TOKENS: usize = 16_384;
 /// Most bytes that idle tokens may take, their keys included.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// When the tokens with open streams take more than this, only small ones are taken in: what is held then grows
+/// by less for a stream than Envoy holds for it.
+pub const MAX_OPEN_BYTES: usize = 64 * 1024 * 1024;
+/// A token that counts as small, with its keys.
+pub const SMALL_BYTES: usize = 8 * 1024;
+/// What a key takes while its token is indexed.
+const INDEXED_KEY_BYTES: usize = 128;
 
 /// A stream: the host's number of an HTTP request's context.
 pub type StreamId = u32;
@@ -63,6 +70,8 @@ pub struct Live {
     // Of the idle ones alone.
     idle: usize,
     bytes: usize,
+    // Of those with streams.
+    open_bytes: usize,
 }
 
 struct Slot {
@@ -104,6 +113,12 @@ impl Slot {
             _ => 0,
         }
     }
+
+    /// What it takes while it has streams.
+    fn open_bytes(&self) -> usize {
+        let raw = if let Source::Raw { raw, .. } = &self.source { raw.len() } else { 0 };
+        raw.saturating_add(self.keys.keys.len().saturating_mul(INDEXED_KEY_BYTES))
+    }
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -127,6 +142,7 @@ impl Live {
             hand: 0,
             idle: 0,
             bytes: 0,
+            open_bytes: 0,
         }
     }
 
@@ -160,9 +176,10 @@ impl Live {
 
     /// Gives verified claims their keys anew.
     pub fn set_keys(&mut self, token: TokenId, keys: TokenKeys) {
-        if let Some(slot) = self.slots.get_mut(token.0) {
-            slot.keys = keys;
-        }
+        let Some(slot) = self.slots.get_mut(token.0) else { return };
+        self.open_bytes = self.open_bytes.saturating_sub(slot.open_bytes());
+        slot.keys = keys;
+        self.open_bytes = self.open_bytes.saturating_add(slot.open_bytes());
     }
 
     /// What the set needs to know of a token.
@@ -177,10 +194,20 @@ impl Live {
         self.slots.get(token.0).map_or(&[], |slot| &slot.streams)
     }
 
-    /// A stream that carries the token is open. A token with a stream is not evicted.
-    pub fn attach(&mut self, token: TokenId, stream: StreamId) {
-        let Some(slot) = self.slots.get_mut(token.0) else { return };
+    /// A stream that carries the token is open. A token with a stream is not evicted. `false` when there is no
+    /// room for it: the stream must not go on with this token.
+    #[must_use]
+    pub fn attach(&mut self, token: TokenId, stream: StreamId) -> bool {
+        let Some(slot) = self.slots.get_mut(token.0) else { return false };
         if slot.streams.is_empty() {
+            let bytes = slot.open_bytes();
+            if bytes > SMALL_BYTES && self.open_bytes.saturating_add(bytes) > MAX_OPEN_BYTES {
+                if !matches!(slot.source, Source::Raw { .. }) {
+                    self.vacate(token.0);
+                }
+                return false;
+            }
+            self.open_bytes = self.open_bytes.saturating_add(bytes);
             self.idle = self.idle.saturating_sub(slot.idle_count());
             self.bytes = self.bytes.saturating_sub(slot.idle_bytes());
         }
@@ -189,6 +216,7 @@ impl Live {
             slot.place = Place::Young;
             self.young.push(token.0);
         }
+        true
     }
 
     /// The stream has ended.
@@ -200,6 +228,7 @@ impl Live {
         if !slot.streams.is_empty() {
             return;
         }
+        self.open_bytes = self.open_bytes.saturating_sub(slot.open_bytes());
         if slot.place == Place::Indexed {
             slot.place = Place::Idle;
             self.unindex(token.0);
@@ -283,6 +312,8 @@ impl Live {
                 Source::Vacant | Source::Orphan => {}
             }
         }
+        let open = self.slots.iter().filter(|slot| !slot.streams.is_empty());
+        self.open_bytes = open.map(Slot::open_bytes).fold(0, usize::saturating_add);
         reread
     }
 

@@ -32,6 +32,8 @@ pub struct Policy {
     pub reject: Reject,
     /// Path prefixes that are never checked.
     pub exempt: Vec<String>,
+    /// What a worker takes in.
+    pub limits: Limits,
 }
 
 /// Where revocations come from.
@@ -157,6 +159,14 @@ pub struct Reject {
     pub body: Option<String>,
     /// Where browsers (GET or HEAD with `accept: text/html`) are sent.
     pub redirect: Option<String>,
+}
+
+/// What a worker takes in, whatever the control plane says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Most revocations. One takes up to 60 bytes of the VM's memory, and twice that while a snapshot replaces
+    /// the set.
+    pub revocations: u64,
 }
 
 /// What is wrong with a configuration.

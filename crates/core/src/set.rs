@@ -1,5 +1,6 @@
 //! The enforced set: key to cut-off, with a digest by which two holders know that they hold the same.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::hash::Hasher;
 
@@ -60,12 +61,22 @@ fn term(key: Key, cutoff: Cutoff) -> u128 {
     hasher.finish128().as_u128()
 }
 
+/// Tables that the entries are spread over.
+const TABLES: usize = 256;
+/// Entries that one table may have beyond twice its share: chance does not come near, and a key that somebody
+/// has chosen does not make one table grow by much.
+const SLACK: usize = 4_096;
+
 /// Key to cut-off: all that an edge holds of the revocations. One entry per key, the strictest.
 ///
-/// An entry takes 24 bytes and one of the table's own; a table is between 7/16 and 7/8 full.
+/// Many small tables instead of a large one: memory grows with the entries as they come, in small pieces that
+/// the allocator finds a place for, and no request waits for a table of millions to be moved. An entry takes 24
+/// bytes and one of its table's own; a table is between 7/16 and 7/8 full.
 #[derive(Clone, Debug, Default)]
 pub struct RevocationSet {
-    entries: KeyMap<Key, Packed>,
+    // None before the first entry.
+    tables: Vec<KeyMap<Key, Packed>>,
+    len: usize,
     digest: Digest,
 }
 
@@ -92,40 +103,56 @@ impl RevocationSet {
     /// The cut-off of a key, `None` when it is not revoked.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Cutoff> {
-        self.entries.get(&key).map(|packed| Cutoff::from(*packed))
+        self.tables.get(usize::from(key.byte()))?.get(&key).map(|packed| Cutoff::from(*packed))
     }
 
     /// Gives a key its new value; returns the change that takes it back.
     pub fn apply(&mut self, change: Change) -> Change {
         let before = match change.cutoff.map(Packed::from) {
-            Some(packed) => {
-                self.digest.add(change.key, packed.into());
-                self.entries.insert(change.key, packed)
-            }
-            None => self.entries.remove(&change.key),
+            Some(packed) => self.insert(change.key, packed),
+            None => self.remove(change.key),
         };
-        let before = before.map(Cutoff::from);
-        if let Some(before) = before {
-            self.digest.subtract(change.key, before);
-        }
-        Change { key: change.key, cutoff: before }
+        Change { key: change.key, cutoff: before.map(Cutoff::from) }
     }
 
-    /// Makes room for so many entries more, so that they come in without growing the table on the way.
-    pub fn reserve(&mut self, entries: usize) {
-        self.entries.reserve(entries);
+    fn insert(&mut self, key: Key, packed: Packed) -> Option<Packed> {
+        if self.tables.is_empty() {
+            self.tables.resize_with(TABLES, KeyMap::default);
+        }
+        let table = self.tables.get_mut(usize::from(key.byte()))?;
+        let before = table.insert(key, packed);
+        self.digest.add(key, packed.into());
+        match before {
+            Some(before) => self.digest.subtract(key, before.into()),
+            None => self.len += 1,
+        }
+        before
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Packed> {
+        let before = self.tables.get_mut(usize::from(key.byte()))?.remove(&key)?;
+        self.digest.subtract(key, before.into());
+        self.len -= 1;
+        Some(before)
+    }
+
+    /// Whether the keys are spread as hashes are: no table has more than twice its share and a few.
+    #[must_use]
+    pub fn is_spread(&self) -> bool {
+        let bound = (self.len / TABLES).saturating_mul(2).saturating_add(SLACK);
+        self.tables.iter().all(|table| table.len() <= bound)
     }
 
     /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether nothing is revoked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     /// The digest of all entries.
@@ -136,13 +163,13 @@ impl RevocationSet {
 
     /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Cutoff)> {
-        self.entries.iter().map(|(key, packed)| (*key, Cutoff::from(*packed)))
+        self.tables.iter().flatten().map(|(key, packed)| (*key, Cutoff::from(*packed)))
     }
 }
 
 impl PartialEq for RevocationSet {
     fn eq(&self, other: &Self) -> bool {
-        self.entries == other.entries
+        self.len == other.len && self.iter().all(|(key, cutoff)| other.get(key) == Some(cutoff))
     }
 }
 
@@ -190,5 +217,26 @@ mod tests {
         assert_ne!(digest(Cutoff::At(1)), digest(Cutoff::At(2)));
         assert_ne!(digest(Cutoff::Always), digest(Cutoff::At(u64::MAX)));
         assert_ne!(digest(Cutoff::Always), Digest::default());
+    }
+
+    #[test]
+    fn keys_that_somebody_has_chosen_are_not_spread() {
+        let numbered = |n: u64, first: u8| {
+            let mut bytes = [first; 16];
+            bytes[8..].copy_from_slice(&n.to_be_bytes());
+            Change { key: Key::from_bytes(bytes), cutoff: Some(Cutoff::Always) }
+        };
+        let mut set = RevocationSet::default();
+        (0..SLACK as u64).for_each(|n| assert_eq!(set.apply(numbered(n, 7)).cutoff, None));
+        assert!(set.is_spread());
+        for n in 0..SLACK as u64 {
+            set.apply(numbered(n, u8::try_from(n % 256).unwrap()));
+        }
+        assert!(set.is_spread());
+        for n in 0..2 * SLACK as u64 {
+            set.apply(numbered(n, 7));
+        }
+        assert!(!set.is_spread());
+        assert_eq!(set.iter().count(), set.len());
     }
 }

@@ -14,13 +14,24 @@ use crate::key::HashKey;
 use crate::set::{Change, Digest, RevocationSet};
 use crate::wire::edge::control_message::Message as Control;
 use crate::wire::edge::{self, ControlMessage, Position};
-use crate::wire::{WireError, fixed};
+use crate::wire::{Weight, WireError, fixed};
 
-/// Most entries of a worker's set: what fits a table of 2^24 places. A new set next to the old one takes 839 MB
-/// then, within the 1 GiB that Envoy gives a VM; the next size of table would not fit.
+mod changes;
+mod error;
+
+use changes::{len_after, settled};
+pub use error::SyncError;
+
+/// Most entries of a worker's set: what fits 2^24 places. A new set next to the old one takes 839 MB then, within
+/// the 1 GiB that Envoy gives a VM; the next size of tables would not fit. The policy may ask for fewer.
 pub const MAX_ENTRIES: u64 = 14_000_000;
-/// Most changes of a catch-up that are kept until its last part.
+/// Most changes of a catch-up that are kept until its last part; fewer when the set may have fewer entries, since
+/// a snapshot is the shorter way then.
 pub const MAX_CATCH_UP: usize = 1_000_000;
+/// Longest message, in bytes; the same is asked of Envoy (`ControlPlane::target`).
+pub const MAX_MESSAGE_BYTES: usize = 8_392_800;
+/// Most bytes that the shapes of one message may take. Decoded they take up to ten times as much.
+const MAX_SHAPE_BYTES: usize = 1 << 20;
 /// Most shapes that a worker evaluates for every request.
 pub const MAX_SHAPES: usize = 64;
 
@@ -44,6 +55,7 @@ pub struct Store {
 struct Building {
     store: Store,
     entries: u64,
+    received: u64,
     digest: Digest,
     next_chunk: u32,
     /// All chunks are here and right.
@@ -81,54 +93,10 @@ pub enum Progress {
     Confirmed,
 }
 
-/// What is wrong with a message.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SyncError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Wire(#[from] WireError),
-    /// It does not belong here.
-    #[error("{0} out of place")]
-    OutOfPlace(&'static str),
-    /// The set is larger than the bound.
-    #[error("{0} revocations are more than this worker takes ({MAX_ENTRIES})")]
-    TooLarge(u64),
-    /// More shapes than the bound.
-    #[error("{0} shapes are more than this worker evaluates ({MAX_SHAPES})")]
-    TooManyShapes(usize),
-    /// A snapshot has more or fewer entries than announced.
-    #[error("a snapshot of {announced} revocations had {received}")]
-    #[expect(missing_docs, reason = "said by the message")]
-    Count { announced: u64, received: u64 },
-    /// The set cannot be continued: it is another store's, or was hashed with another secret.
-    #[error("the control plane's store is another one")]
-    OtherStore,
-    /// Versions do not follow each other.
-    #[error("a change from version {from} does not continue version {have}")]
-    #[expect(missing_docs, reason = "said by the message")]
-    Gap { have: Version, from: Version },
-    /// The sets differ.
-    #[error("the digest at version {0} is not the control plane's")]
-    Digest(Version),
-    /// A whole snapshot is not what it should be: asking for it again would not help.
-    #[error("the snapshot of version {0} does not have its digest")]
-    SnapshotDigest(Version),
-    /// A catch-up is longer than is worth keeping.
-    #[error("a catch-up of more than {MAX_CATCH_UP} changes")]
-    LongCatchUp,
-}
-
-impl SyncError {
-    /// Whether a snapshot mends it; otherwise the peer is not to be talked to for now.
-    #[must_use]
-    pub fn is_mended_by_snapshot(&self) -> bool {
-        matches!(self, Self::OtherStore | Self::Gap { .. } | Self::Digest(_) | Self::LongCatchUp)
-    }
-}
-
 /// What a worker has of a store, and what it is receiving.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sync {
+    max_entries: u64,
     store: Option<Store>,
     building: Option<Building>,
     // Nothing but the header of a snapshot is of use until it comes.
@@ -139,7 +107,27 @@ pub struct Sync {
     part_shapes: Vec<Shape>,
 }
 
+impl Default for Sync {
+    fn default() -> Self {
+        Self::new(MAX_ENTRIES)
+    }
+}
+
 impl Sync {
+    /// Knows nothing yet, and takes a set of that many entries.
+    #[must_use]
+    pub fn new(max_entries: u64) -> Self {
+        Self {
+            max_entries: max_entries.min(MAX_ENTRIES),
+            store: None,
+            building: None,
+            asked_for_snapshot: false,
+            greeted: false,
+            parts: Vec::new(),
+            part_shapes: Vec::new(),
+        }
+    }
+
     /// The store in force.
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
@@ -173,6 +161,16 @@ impl Sync {
     /// When it cannot be read or does not add up. The set in force is the last one that was right, or that
     /// one with changes that the control plane has sent.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Progress, SyncError> {
+        if bytes.len() > MAX_MESSAGE_BYTES {
+            return Err(SyncError::TooLong);
+        }
+        let weight = Weight::of(bytes)?;
+        if weight.shapes > MAX_SHAPES {
+            return Err(SyncError::TooManyShapes(weight.shapes));
+        }
+        if weight.bytes > MAX_SHAPE_BYTES {
+            return Err(SyncError::LargeShapes(weight.bytes));
+        }
         let message = ControlMessage::decode(bytes).map_err(WireError::from)?;
         match message.message.ok_or(WireError::Field("message"))? {
             Control::Header(header) => self.header(header),
@@ -192,15 +190,18 @@ impl Sync {
         let id = fixed(&header.store_id, "store_id")?;
         let hash_key = HashKey::new(fixed(&header.hash_key, "hash_key")?);
         let shapes = read_shapes(&header.shapes)?;
+        // It comes after the shapes: a header that was cut short shows here, and never passes for one of fewer.
+        if header.heartbeat_ms == 0 {
+            return Err(WireError::Field("heartbeat_ms").into());
+        }
         let mut reshaped = false;
         if let Some(info) = header.snapshot {
-            if info.entries > MAX_ENTRIES {
-                return Err(SyncError::TooLarge(info.entries));
-            }
+            check_size(info.entries, self.max_entries)?;
             let digest = Digest::from_bytes(fixed(&info.digest, "digest")?);
             let store = Store { id, hash_key, shapes, set: RevocationSet::default(), version: info.version };
             let (entries, current) = (info.entries, info.current);
-            self.building = Some(Building { store, entries, digest, next_chunk: 0, whole: false, current });
+            let building = Building { store, entries, received: 0, digest, next_chunk: 0, whole: false, current };
+            self.building = Some(building);
         } else {
             let store = self.store.as_mut().filter(|_| !self.asked_for_snapshot);
             let store = store.filter(|store| store.id == id && store.hash_key == hash_key);
@@ -219,19 +220,28 @@ impl Sync {
         if chunk.index != building.next_chunk {
             return Err(SyncError::OutOfPlace("chunk"));
         }
-        if building.next_chunk == 0 {
-            // All at once: growing on the way would need old and new table side by side.
-            building.store.set.reserve(usize::try_from(building.entries).unwrap_or_default());
-        }
         building.next_chunk = building.next_chunk.wrapping_add(1);
+        let entries = chunk.entries.as_ref().map_or(0, edge::Entries::count);
+        if entries == 0 && !chunk.last {
+            return Err(SyncError::Empty("chunk"));
+        }
+        // Before any of them takes room.
+        building.received = building.received.saturating_add(entries as u64);
+        if building.received > building.entries {
+            return Err(SyncError::Count { announced: building.entries, received: building.received });
+        }
+        let set = &mut building.store.set;
         if let Some(entries) = &chunk.entries {
             for change in entries.changes()? {
-                building.store.set.apply(change);
+                set.apply(change);
             }
         }
+        if !set.is_spread() {
+            return Err(SyncError::NotSpread(set.len()));
+        }
         // A key that comes twice is one entry, so that the count shows it.
-        let received = building.store.set.len() as u64;
-        if received > building.entries || (chunk.last && received != building.entries) {
+        let received = set.len() as u64;
+        if chunk.last && received != building.entries {
             return Err(SyncError::Count { announced: building.entries, received });
         }
         if !chunk.last {
@@ -267,34 +277,33 @@ impl Sync {
         let mut changes = delta.changes()?;
         let mut added = read_shapes(&delta.shapes)?;
         added.retain(|shape| !store.shapes.contains(shape));
-        let (known, entries) = (store.shapes.len(), store.set.len().saturating_add(changes.len()) as u64);
+        let known = store.shapes.len();
         added.retain(|shape| !self.part_shapes.contains(shape));
         added.splice(..0, self.part_shapes.iter().cloned());
         let shapes = known.saturating_add(added.len());
         if shapes > MAX_SHAPES {
             return Err(SyncError::TooManyShapes(shapes));
         }
-        if entries > MAX_ENTRIES {
-            return Err(SyncError::TooLarge(entries));
-        }
         let Some(digest) = digest else {
-            self.part_shapes = added;
-            self.parts.append(&mut changes);
-            return if self.parts.len() > MAX_CATCH_UP {
-                Err(SyncError::LongCatchUp)
-            } else {
-                Ok(Progress::Part)
-            };
+            return self.part(changes, added);
         };
         changes.splice(..0, core::mem::take(&mut self.parts));
+        let changes = settled(changes);
         self.forget_parts();
+        let limit = self.max_entries;
         let store = self.continued("delta")?;
+        check_size(len_after(&store.set, &changes), limit)?;
         let undo: Vec<Change> = changes.iter().map(|change| store.set.apply(*change)).collect();
-        if store.set.digest() != digest {
+        let wrong = if store.set.digest() != digest {
+            Some(SyncError::Digest(delta.to_version))
+        } else {
+            (!store.set.is_spread()).then(|| SyncError::NotSpread(store.set.len()))
+        };
+        if let Some(wrong) = wrong {
             for change in undo.into_iter().rev() {
                 store.set.apply(change);
             }
-            return Err(SyncError::Digest(delta.to_version));
+            return Err(wrong);
         }
         let reshaped = !added.is_empty();
         store.shapes.extend(added);
@@ -303,6 +312,20 @@ impl Sync {
             return Ok(self.replace_when_current());
         }
         Ok(Progress::Changed { changes, reshaped, accepted_at: delta.accepted_at_ms })
+    }
+
+    /// Keeps a part of a catch-up for its last.
+    fn part(&mut self, mut changes: Vec<Change>, shapes: Vec<Shape>) -> Result<Progress, SyncError> {
+        if changes.is_empty() {
+            return Err(SyncError::Empty("delta"));
+        }
+        let most = usize::try_from(self.max_entries).unwrap_or(MAX_CATCH_UP).min(MAX_CATCH_UP);
+        if self.parts.len().saturating_add(changes.len()) > most {
+            return Err(SyncError::LongCatchUp(most));
+        }
+        self.part_shapes = shapes;
+        self.parts.append(&mut changes);
+        Ok(Progress::Part)
     }
 
     fn heartbeat(&mut self, heartbeat: &edge::Heartbeat) -> Result<Progress, SyncError> {
@@ -332,6 +355,10 @@ impl Sync {
         };
         store.ok_or(SyncError::OutOfPlace(what))
     }
+}
+
+fn check_size(revocations: u64, limit: u64) -> Result<(), SyncError> {
+    if revocations > limit { Err(SyncError::TooLarge { revocations, limit }) } else { Ok(()) }
 }
 
 fn read_shapes(shapes: &[edge::Shape]) -> Result<Vec<Shape>, SyncError> {

@@ -18,6 +18,7 @@ pub const NO_CODE: &str = "none";
 pub struct Tally {
     clear: u64,
     uncovered: u64,
+    crowded_out: u64,
     // By outcome, then code.
     counts: [[u64; CODES]; 4],
     // Rejections that no receipt has told yet, by whether they passed, then code.
@@ -59,6 +60,14 @@ impl Tally {
 
     pub(crate) fn take_not_covered(&mut self) -> u64 {
         core::mem::take(&mut self.uncovered)
+    }
+
+    pub(crate) fn crowded_out(&mut self) {
+        self.crowded_out += 1;
+    }
+
+    pub(crate) fn take_crowded_out(&mut self) -> u64 {
+        core::mem::take(&mut self.crowded_out)
     }
 
     pub(crate) fn has_rejections(&self) -> bool {

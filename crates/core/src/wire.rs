@@ -9,6 +9,10 @@ use crate::field::{ClaimPath, Field, Kind, Shape};
 use crate::key::Key;
 use crate::set::{Change, Digest};
 
+mod weight;
+
+pub use weight::Weight;
+
 /// The generated messages.
 #[allow(
     missing_docs,

@@ -29,9 +29,11 @@ impl Metrics {
             let _ = host::add(*id, i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.count("portcullis_not_covered_total", gate.take_not_covered());
+        self.count("portcullis_crowded_out_total", gate.take_crowded_out());
         let freshness = gate.freshness();
         self.share("portcullis_workers_unsynced", u64::from(freshness == Freshness::NeverSynced));
         self.share("portcullis_workers_stale", u64::from(freshness == Freshness::Stale));
+        self.share("portcullis_workers_over_limit", u64::from(gate.refused().is_some()));
         self.share("portcullis_requests_held", gate.held() as u64);
         self.gauge("portcullis_sync_age_seconds", gate.age() / 1000);
         if let Some(store) = gate.store() {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use portcullis_core::gate::{Effects, Identity};
 use portcullis_core::policy::{ControlPlane, Policy, TokenSource};
 use portcullis_core::reply::Asked;
+use portcullis_core::sync::MAX_MESSAGE_BYTES;
 use portcullis_core::verdict::Verdict;
 use portcullis_core::{Gate, Millis};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -208,7 +209,8 @@ impl Context for Root {
             if worker.stream != Some(stream) {
                 return Effects::default();
             }
-            let message = host::grpc_message(size);
+            // The first byte too many is enough for the gate to refuse it.
+            let message = host::grpc_message(size.min(MAX_MESSAGE_BYTES + 1));
             worker.gate.borrow_mut().receive(&message, host::unix_millis())
         });
     }

@@ -6,11 +6,11 @@ use prost::Message;
 
 use super::{Effects, Gate, Note, read};
 use crate::live::TokenId;
-use crate::sync::Progress;
+use crate::sync::{Progress, SyncError};
 use crate::verdict::{Code, Freshness};
 use crate::wire::PROTOCOL;
 use crate::wire::edge::edge_message::Message as Edge;
-use crate::wire::edge::{EdgeMessage, Hello, Receipt, SnapshotRequest};
+use crate::wire::edge::{EdgeMessage, Hello, Receipt, Refused, SnapshotRequest};
 use crate::{Millis, Version};
 
 /// Longest period between heartbeats that is believed: a longer one would switch the watchdog off.
@@ -35,6 +35,8 @@ impl Gate {
         } else if self.link.is_up() && self.tally.has_rejections() {
             effects.send.extend(self.receipt());
         }
+        effects.notes.extend(self.notes.tick(now));
+        self.notes.limit(&mut effects.notes);
         effects.retry =
             self.held.iter().filter(|(_, until)| now >= **until).map(|(stream, _)| *stream).collect();
         effects
@@ -54,6 +56,7 @@ impl Gate {
             // What could not be continued once is started over, also when the snapshot that was asked for did
             // not arrive whole.
             position: self.sync.position().filter(|_| self.resyncs == 0),
+            refused: self.refused,
         };
         Effects { send: alloc::vec![encode(Edge::Hello(hello))], ..Effects::default() }
     }
@@ -68,7 +71,11 @@ impl Gate {
     pub fn receive(&mut self, message: &[u8], unix_millis: u64) -> Effects {
         let mut effects = Effects::default();
         let before = self.sync.store().map(|store| (store.id, store.version));
-        match self.sync.receive(message) {
+        let received = self.sync.receive(message);
+        if let Err(SyncError::TooLarge { revocations, limit }) = received {
+            self.refused = Some(Refused { revocations, limit });
+        }
+        match received {
             Ok(progress) => self.progress(progress, unix_millis, before, &mut effects),
             // Starting over twice without agreeing in between would go on for ever.
             Err(error) if error.is_mended_by_snapshot() && self.resyncs == 0 => {
@@ -83,6 +90,7 @@ impl Gate {
                 self.give_up(&mut effects);
             }
         }
+        self.notes.limit(&mut effects.notes);
         effects
     }
 
@@ -144,6 +152,7 @@ impl Gate {
     fn agree(&mut self, effects: &mut Effects) {
         self.confirmed = self.now;
         self.resyncs = 0;
+        self.refused = None;
         self.link.agreed();
         if !core::mem::replace(&mut self.agreed, true) {
             effects.notes.extend(self.sync.store().map(|store| Note::Resumed(store.version)));

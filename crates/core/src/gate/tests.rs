@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::Version;
 use crate::cutoff::{Cutoff, CutoffClaim};
 use crate::key::HashKey;
 use crate::ledger::{Ledger, Live as Revocation};

@@ -31,13 +31,13 @@ fn a_repeated_token_is_not_read_again() {
 fn open_streams_are_found_before_and_after_they_are_indexed() {
     let mut live = Live::new([1; 16]);
     let (one, two) = (seen(&mut live, "a", 1), seen(&mut live, "b", 2));
-    live.attach(one, 10);
-    live.attach(one, 11);
+    assert!(live.attach(one, 10));
+    assert!(live.attach(one, 11));
     // Not indexed yet.
     assert_eq!(live.touched(&change(1)), [one]);
     assert_eq!(live.touched(&change(2)), []);
     live.tick();
-    live.attach(two, 20);
+    assert!(live.attach(two, 20));
     live.tick();
     assert_eq!(live.touched(&change(1)), [one]);
     assert_eq!(live.touched(&change(2)), [two]);
@@ -55,11 +55,11 @@ fn open_streams_are_found_before_and_after_they_are_indexed() {
 fn a_token_idle_at_the_tick_is_not_indexed() {
     let mut live = Live::new([1; 16]);
     let one = seen(&mut live, "a", 1);
-    live.attach(one, 10);
+    assert!(live.attach(one, 10));
     live.detach(one, 10);
     live.tick();
     assert_eq!(live.touched(&change(1)), []);
-    live.attach(one, 11);
+    assert!(live.attach(one, 11));
     assert_eq!(live.touched(&change(1)), [one]);
 }
 
@@ -67,7 +67,7 @@ fn a_token_idle_at_the_tick_is_not_indexed() {
 fn a_flood_of_tokens_neither_grows_the_table_nor_evicts_what_is_in_use() {
     let mut live = Live::new([1; 16]);
     let open = seen(&mut live, "open", 1);
-    live.attach(open, 10);
+    assert!(live.attach(open, 10));
     for n in 0..3 * MAX_TOKENS {
         seen(&mut live, &format!("garbage {n}"), 2);
         if n % 1000 == 0 {
@@ -94,11 +94,11 @@ fn open_tokens_do_not_count_among_the_idle_ones() {
     let mut live = Live::new([1; 16]);
     for n in 0..MAX_TOKENS + 100 {
         let token = seen(&mut live, &format!("open {n}"), 1);
-        live.attach(token, u32::try_from(n).unwrap());
+        assert!(live.attach(token, u32::try_from(n).unwrap()));
     }
     // Two tokens of one request, with the table full of open ones: neither drives the other out.
     let first = seen(&mut live, "first", 2);
-    live.attach(first, 70_000);
+    assert!(live.attach(first, 70_000));
     let second = seen(&mut live, "second", 3);
     assert_ne!(first, second);
     assert_eq!(live.keys(first), Some(&keys(2)));
@@ -117,7 +117,7 @@ fn open_tokens_do_not_count_among_the_idle_ones() {
 fn verified_claims_live_with_their_stream() {
     let mut live = Live::new([1; 16]);
     let token = live.verified(0, keys(2));
-    live.attach(token, 10);
+    assert!(live.attach(token, 10));
     live.tick();
     assert_eq!(live.touched(&change(2)), [token]);
     live.detach(token, 10);
@@ -129,9 +129,9 @@ fn new_shapes_reread_what_is_open_and_forget_the_rest() {
     let mut live = Live::new([1; 16]);
     let idle = seen(&mut live, "idle", 1);
     let open = seen(&mut live, "open", 2);
-    live.attach(open, 10);
+    assert!(live.attach(open, 10));
     let verified = live.verified(4, keys(3));
-    live.attach(verified, 11);
+    assert!(live.attach(verified, 11));
     live.tick();
     let reread = live.reread(|raw| {
         assert_eq!(raw, "open");
@@ -157,11 +157,40 @@ fn new_shapes_reread_what_is_open_and_forget_the_rest() {
 fn a_token_that_has_become_malformed_is_not_remembered() {
     let mut live = Live::new([1; 16]);
     let token = seen(&mut live, "groups", 1);
-    live.attach(token, 10);
+    assert!(live.attach(token, 10));
     assert_eq!(live.reread(|_| Err(Malformed::TooManyValues)).malformed, [token]);
     assert_eq!(live.streams(token), [10]);
     // The next request reads it again, and fails again.
     assert_eq!(live.raw("groups", || Err(Malformed::TooManyValues)), Err(Malformed::TooManyValues));
     live.detach(token, 10);
     assert_eq!((live.free.len(), live.by_hash.len()), (1, 0));
+}
+
+#[test]
+fn open_streams_with_large_tokens_are_bounded() {
+    let mut live = Live::new([1; 16]);
+    let large = |n: usize| alloc::format!("{n:0>60000}");
+    let mut taken = 0;
+    while taken < 10_000 {
+        let token = live.raw(&large(taken), || Ok(keys(1))).unwrap();
+        if !live.attach(token, u32::try_from(taken).unwrap()) {
+            break;
+        }
+        taken += 1;
+    }
+    assert_eq!(taken, MAX_OPEN_BYTES / (60_000 + INDEXED_KEY_BYTES));
+    // Small ones still come in, the others' further streams too, and large ones again once there is room.
+    let small = seen(&mut live, "small", 2);
+    assert!(live.attach(small, 50_000));
+    let first = live.raw(&large(0), || panic!("read again")).unwrap();
+    assert!(live.attach(first, 60_000));
+    let verified = TokenKeys { keys: vec![(Key::from_bytes([3; 16]), 0); 10_000], ..TokenKeys::default() };
+    let crowded = live.verified(0, verified);
+    assert!(!live.attach(crowded, 70_000));
+    for n in 0..20_u32 {
+        let token = live.raw(&large(n as usize), || panic!("read again")).unwrap();
+        live.detach(token, n);
+    }
+    let token = live.raw(&large(20_000), || Ok(keys(1))).unwrap();
+    assert!(live.attach(token, 80_000));
 }

@@ -7,10 +7,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{
-    Choice, ControlPlane, Mode, Policy, PolicyError, Reject, Staleness, Startup, Streams, TokenSource,
+    Choice, ControlPlane, Limits, Mode, Policy, PolicyError, Reject, Staleness, Startup, Streams,
+    TokenSource, can_be_normalized,
 };
 use crate::extract::is_tchar;
 use crate::json::Json;
+use crate::selector::scalar_text;
+use crate::sync::MAX_ENTRIES;
 
 /// Longest text value; bounds what the VM keeps.
 const MAX_TEXT: usize = 16 * 1024;
@@ -33,6 +36,7 @@ pub(super) fn policy(configuration: &[u8]) -> Result<Policy, PolicyError> {
             "streams",
             "reject",
             "exempt",
+            "limits",
         ],
     )?;
     let policy = Policy {
@@ -46,6 +50,7 @@ pub(super) fn policy(configuration: &[u8]) -> Result<Policy, PolicyError> {
         streams: root.one_of("streams", STREAMS)?.unwrap_or(Streams::Cut),
         reject: reject(&root)?,
         exempt: exempt(&root)?,
+        limits: limits(&root)?,
     };
     // With a token in a cookie, a redirect into what is checked would come back here for ever.
     if let Some(url) = policy.reject.redirect.as_ref().filter(|url| url.starts_with('/'))
@@ -173,10 +178,24 @@ fn reject(root: &Section<'_>) -> Result<Reject, PolicyError> {
 fn exempt(root: &Section<'_>) -> Result<Vec<String>, PolicyError> {
     let list = root.list("exempt")?.unwrap_or_default();
     let prefix = |(index, json): (usize, &Json)| match json {
-        Json::Text(prefix) if prefix.starts_with('/') && prefix.len() <= MAX_TEXT => Ok(prefix.clone()),
+        Json::Text(prefix) if prefix.starts_with('/') && prefix.len() <= MAX_TEXT => {
+            if prefix.contains(['?', '#']) || can_be_normalized(prefix.as_bytes()) {
+                let reason = "can never match: it has a query, or a part that a path is not exempt with \
+                              (`//`, `.`, `..`, `%`, `;`, `\\`)";
+                return Err(root_error(&format!("exempt[{index}]"), reason));
+            }
+            Ok(prefix.clone())
+        }
         _ => Err(root_error(&format!("exempt[{index}]"), "must be a path prefix that starts with `/`")),
     };
     list.iter().enumerate().map(prefix).collect()
+}
+
+fn limits(root: &Section<'_>) -> Result<Limits, PolicyError> {
+    let section = root.section("limits", &["revocations"])?;
+    let count = |section: Section<'_>| section.count("revocations", MAX_ENTRIES);
+    let revocations = section.map_or(Ok(None), count)?.unwrap_or(MAX_ENTRIES);
+    Ok(Limits { revocations })
 }
 
 fn root_error(key: &str, reason: &str) -> PolicyError {
@@ -254,6 +273,20 @@ impl<'a> Section<'a> {
                 &format!("must be a duration such as \"500ms\", \"5s\", \"5m\" or \"1h\", found `{text}`"),
             )
         })
+    }
+
+    fn count(&self, name: &str, most: u64) -> Result<Option<u64>, PolicyError> {
+        match self.members.get(name) {
+            None => Ok(None),
+            Some(number @ Json::Number(_)) => {
+                let count = scalar_text(number).and_then(|text| text.parse().ok());
+                let count = count.filter(|count| (1..=most).contains(count));
+                count
+                    .map(Some)
+                    .ok_or_else(|| self.error(name, &format!("must be a whole number from 1 to {most}")))
+            }
+            Some(other) => Err(self.wrong_type(name, "a number", other)),
+        }
     }
 
     fn status(&self, name: &str) -> Result<Option<u16>, PolicyError> {

@@ -36,6 +36,19 @@ fn every_key_but_the_cluster_has_a_default() {
     assert_eq!((policy.mode, policy.streams), (Mode::Enforce, Streams::Cut));
     assert_eq!(policy.reject, Reject { status: 401, unavailable_status: 401, body: None, redirect: None });
     assert_eq!(policy.exempt, Vec::<String>::new());
+    assert_eq!(policy.limits, Limits { revocations: 14_000_000 });
+}
+
+#[test]
+fn a_limit_is_a_whole_number_within_what_fits() {
+    assert_eq!(parse(r#""limits":{"revocations":1e6}"#).unwrap().limits.revocations, 1_000_000);
+    assert_eq!(parse(r#""limits":{}"#).unwrap().limits.revocations, 14_000_000);
+    for number in ["0", "-1", "1.5", "14000001", "1e300"] {
+        let limits = format!(r#""limits":{{"revocations":{number}}}"#);
+        refused(&limits, "limits.revocations", "must be a whole number from 1 to 14000000");
+    }
+    refused(r#""limits":{"revocations":"1"}"#, "limits.revocations", "must be a number, found a string");
+    refused(r#""limits":{"memory":1}"#, "limits.memory", "is unknown");
 }
 
 #[test]
@@ -168,4 +181,17 @@ fn a_long_cluster_name_stays_plain_unless_it_could_be_misunderstood() {
     // `j` is the tag of a length-delimited field, `~` its length: 126 bytes follow.
     let trap = format!("j~{}", "x".repeat(126));
     assert!(matches!(target(&trap), Err(PolicyError::Key { key, .. }) if key == "control_plane.cluster"));
+}
+
+#[test]
+fn an_exemption_that_can_never_match_is_refused() {
+    for prefix in ["/a?b", "/a#b", "/a//b", "/a/../b", "/./a", "/a%20b", "/a;b", r"/a\\b"] {
+        refused(&format!(r#""exempt":["/ok","{prefix}"]"#), "exempt[1]", "can never match");
+    }
+    for prefix in ["/", "/a", "/a/", "/a.b/c"] {
+        assert!(
+            parse(&format!(r#""exempt":["{prefix}"]"#)).unwrap().is_exempt(prefix.as_bytes()),
+            "{prefix}"
+        );
+    }
 }

@@ -189,10 +189,20 @@ fn a_wrong_digest_is_mended_by_a_snapshot_and_nothing_else_is_heard_until_then()
 fn another_store_cannot_be_continued() {
     let mut sync = synced(&[1]);
     sync.restart();
-    let other = edge::Header { store_id: vec![3; 16], hash_key: vec![2; 16], ..Default::default() };
+    let other = edge::Header {
+        store_id: vec![3; 16],
+        hash_key: vec![2; 16],
+        heartbeat_ms: 1000,
+        ..Default::default()
+    };
     let refused = Err(SyncError::OtherStore);
     assert_eq!(sync.receive(&message(Control::Header(other))), refused);
-    let rekeyed = edge::Header { store_id: vec![1; 16], hash_key: vec![3; 16], ..Default::default() };
+    let rekeyed = edge::Header {
+        store_id: vec![1; 16],
+        hash_key: vec![3; 16],
+        heartbeat_ms: 1000,
+        ..Default::default()
+    };
     assert_eq!(sync.receive(&message(Control::Header(rekeyed))), refused);
     holds(&sync, 5, &[1]);
 }
@@ -264,9 +274,87 @@ fn garbage_and_excess_are_errors() {
     let huge = edge::Header {
         store_id: vec![1; 16],
         hash_key: vec![2; 16],
+        heartbeat_ms: 1000,
         snapshot: Some(info),
         ..Default::default()
     };
-    assert_eq!(sync.receive(&message(Control::Header(huge))), Err(SyncError::TooLarge(u64::MAX)));
+    let too_large = SyncError::TooLarge { revocations: u64::MAX, limit: MAX_ENTRIES };
+    assert_eq!(sync.receive(&message(Control::Header(huge))), Err(too_large));
+    holds(&sync, 5, &[1]);
+}
+
+#[test]
+fn a_set_beyond_the_limit_is_refused_before_it_takes_room() {
+    let mut sync = Sync::new(3);
+    sync.receive(&header(Some((5, &[1, 2, 3])))).unwrap();
+    sync.receive(&chunk(0, &[1, 2, 3], true)).unwrap();
+    // Others in their place fit, one more does not, nor does a snapshot of as many.
+    let mut exchange = delta(5, 6, &[4, 5], Some(&[3, 4, 5]));
+    [1, 2].into_iter().for_each(|n| exchange.push(Change { cutoff: None, ..change(n) }));
+    assert!(matches!(sync.receive(&message(Control::Delta(exchange))), Ok(Progress::Changed { .. })));
+    let too_large = Err(SyncError::TooLarge { revocations: 4, limit: 3 });
+    let more = delta(6, 7, &[6], Some(&[3, 4, 5, 6]));
+    assert_eq!(sync.receive(&message(Control::Delta(more))), too_large);
+    holds(&sync, 6, &[3, 4, 5]);
+    sync.restart();
+    assert_eq!(sync.receive(&header(Some((7, &[3, 4, 5, 6])))), too_large);
+    holds(&sync, 6, &[3, 4, 5]);
+}
+
+#[test]
+fn what_goes_on_without_bringing_anything_is_refused() {
+    let mut sync = synced(&[1]);
+    let part = message(Control::Delta(delta(5, 6, &[], None)));
+    assert_eq!(sync.receive(&part), Err(SyncError::Empty("delta")));
+    sync.restart();
+    sync.receive(&header(Some((7, &[1, 2])))).unwrap();
+    assert_eq!(sync.receive(&chunk(0, &[], false)), Err(SyncError::Empty("chunk")));
+    // The same entry again and again is something, but not for ever.
+    sync.restart();
+    sync.receive(&header(Some((7, &[1, 2])))).unwrap();
+    assert_eq!(sync.receive(&chunk(0, &[1], false)), Ok(Progress::Part));
+    assert_eq!(sync.receive(&chunk(1, &[1], false)), Ok(Progress::Part));
+    let count = Err(SyncError::Count { announced: 2, received: 3 });
+    assert_eq!(sync.receive(&chunk(2, &[1], false)), count);
+    holds(&sync, 5, &[1]);
+}
+
+#[test]
+fn a_header_that_was_cut_short_never_takes_shapes_away() {
+    let shape = Selector::session("i", "s").unwrap().shape().into();
+    let with_shape = edge::Header {
+        store_id: vec![1; 16],
+        hash_key: vec![2; 16],
+        shapes: vec![shape],
+        heartbeat_ms: 1000,
+        snapshot: None,
+    };
+    let bytes = message(Control::Header(with_shape));
+    let mut sync = synced(&[1]);
+    sync.restart();
+    sync.receive(&bytes).unwrap();
+    assert_eq!(sync.store().unwrap().shapes.len(), 1);
+    // The same, with every end of the header itself.
+    for end in 0..bytes.len() - 2 {
+        sync.restart();
+        let mut cut = vec![0x0a, u8::try_from(end).unwrap()];
+        cut.extend(bytes.get(2..2 + end).unwrap());
+        assert!(sync.receive(&cut).is_err(), "{end}");
+        assert_eq!(sync.store().unwrap().shapes.len(), 1, "{end}");
+    }
+}
+
+#[test]
+fn a_message_that_decoding_would_blow_up_is_refused_undecoded() {
+    let mut sync = synced(&[1]);
+    sync.restart();
+    let bomb = edge::Header { shapes: vec![edge::Shape::default(); 1_000_000], ..edge::Header::default() };
+    let bomb = message(Control::Header(bomb));
+    assert_eq!(sync.receive(&bomb), Err(SyncError::TooManyShapes(1_000_000)));
+    let field = edge::Field::default();
+    let shape = edge::Shape { fields: vec![field; 600_000], ..edge::Shape::default() };
+    let bomb = edge::Delta { shapes: vec![shape], ..edge::Delta::default() };
+    assert_eq!(sync.receive(&message(Control::Delta(bomb))), Err(SyncError::LargeShapes(1_200_000)));
+    assert_eq!(sync.receive(&vec![0; MAX_MESSAGE_BYTES + 1]), Err(SyncError::TooLong));
     holds(&sync, 5, &[1]);
 }

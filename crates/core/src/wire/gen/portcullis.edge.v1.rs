@@ -37,6 +37,19 @@ pub struct Hello {
     /// What the worker enforces now; absent when it holds no set.
     #[prost(message, optional, tag = "6")]
     pub position: ::core::option::Option<Position>,
+    /// The set that the worker did not take when it was last sent one: it is larger than the worker's limit.
+    #[prost(message, optional, tag = "7")]
+    pub refused: ::core::option::Option<Refused>,
+}
+/// A set that is too large for a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Refused {
+    /// What the control plane wanted enforced.
+    #[prost(uint64, tag = "1")]
+    pub revocations: u64,
+    /// What the worker takes (`limits.revocations` of its configuration).
+    #[prost(uint64, tag = "2")]
+    pub limit: u64,
 }
 /// A point in a store's log.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,5 +1,6 @@
 //! The filter in real Envoy, with the real control plane and real tokens.
 
+mod attack;
 mod config;
 mod gate;
 mod outage;

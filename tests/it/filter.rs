@@ -3,7 +3,11 @@
 
 mod budget;
 mod config;
+mod confusion;
+mod flood;
+mod hostile;
 mod kinds;
+mod limits;
 mod link;
 mod modes;
 mod receipts;

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask demo`, `test`, `dist`, `bench`, `ci`, `codegen`.
+//! The project's commands: `cargo xtask demo`, `test`, `fuzz`, `dist`, `bench`, `ci`, `codegen`.
 //!
 //! Thin on purpose: each command makes sure that what it needs is there (the wasm target, Envoy, the
 //! filter), then hands over to cargo or to a binary of `crates/testbed`.
@@ -13,6 +13,7 @@ mod demo;
 mod dist;
 mod envoy;
 mod filter;
+mod fuzz;
 mod test;
 mod toolchain;
 
@@ -42,6 +43,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Fuzz core with libFuzzer, starting from the committed corpus
+    Fuzz {
+        /// token, claims, wire, configuration, gate
+        target: String,
+        /// How long
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+    },
     /// Build the release binary and filter with checksums into target/dist
     Dist,
     /// Run a benchmark and write its result
@@ -62,6 +71,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo { once } => demo::run(once),
         Command::Test { args } => test::run(&args),
+        Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
         Command::Dist => dist::run(),
         Command::Bench { name, json } => Ok(bench::run(&name, &json)),
         Command::Ci => ci::run(),

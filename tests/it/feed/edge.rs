@@ -42,6 +42,7 @@ impl Edge {
             worker: format!("{process}-1"),
             filter_version: "test".into(),
             position: None,
+            refused: None,
         };
         Self { sync: Sync::default(), hello }
     }

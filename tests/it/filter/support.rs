@@ -21,16 +21,19 @@ pub(crate) const HEARTBEAT_MS: u32 = 1_000;
 /// When the tests' tokens are issued, Unix seconds.
 pub(crate) const IAT: u64 = 1_800_000_000;
 
-/// The filter as it ships, compiled once for all tests.
+/// The filter as it ships.
+pub(crate) fn wasm() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/filters/revocation");
+    let build =
+        || artifact::Build::new(dir).profile("wasm").unless_given_in("PORTCULLIS_FILTER").run().unwrap();
+    BYTES.get_or_init(build)
+}
+
+/// The same, compiled once for all tests.
 pub(crate) fn module() -> Module {
     static MODULE: OnceLock<Module> = OnceLock::new();
-    let build = || {
-        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/filters/revocation");
-        let bytes =
-            artifact::Build::new(dir).profile("wasm").unless_given_in("PORTCULLIS_FILTER").run().unwrap();
-        Module::from_bytes(&bytes).unwrap()
-    };
-    MODULE.get_or_init(build).clone()
+    MODULE.get_or_init(|| Module::from_bytes(wasm()).unwrap()).clone()
 }
 
 /// An Envoy with the filter in it, not started; `rest` is further configuration, with a leading comma.

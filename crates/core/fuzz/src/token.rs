@@ -107,9 +107,9 @@ fn first_jwt(value: &[u8]) -> Option<String> {
     is_jwt(run).then(|| run.to_owned())
 }
 
-/// Whether a lenient reader sees three parts with an object in the first two.
+/// Whether a lenient reader sees three parts with an object in the first two; jwt_authn skips empty ones.
 fn is_jwt(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('.').collect();
+    let parts: Vec<&str> = text.split('.').filter(|part| !part.is_empty()).collect();
     matches!(parts.as_slice(), [header, payload, _] if object(header).is_some() && object(payload).is_some())
 }
 

@@ -84,7 +84,10 @@ fn tokens_with_thousands_of_values_are_bounded_too() {
     let selector = portcullis_core::Selector::new(requirements, portcullis_core::CutoffClaim::Iat).unwrap();
     plane.revoke(&selector, portcullis_core::Cutoff::Always);
     let (envoy, _stream) = synced("", &plane);
-    assert_eq!(code(&envoy.worker(0).get("/").bearer(&jwt(&groups)).send()).as_deref(), Some("claims_revoked"));
+    assert_eq!(
+        code(&envoy.worker(0).get("/").bearer(&jwt(&groups)).send()).as_deref(),
+        Some("claims_revoked")
+    );
     let before = envoy.worker(0).memory_size();
     let many = |n: usize| jwt(&serde_json::json!({"n": n, "groups": (0..6_000).collect::<Vec<_>>()}));
     let exchanges: Vec<Exchange> =

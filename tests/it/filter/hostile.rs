@@ -63,11 +63,17 @@ fn wrong(plane: &Plane) -> Vec<(&'static str, Vec<Control>)> {
     vec![
         ("a header that announces millions", vec![announce(plane, 14_000_000)]),
         ("a header that announces more than there are numbers", vec![announce(plane, u64::MAX)]),
-        ("a header that announces what it does not send", vec![announce(plane, 1_000), chunk(0, keys(1), true)]),
+        (
+            "a header that announces what it does not send",
+            vec![announce(plane, 1_000), chunk(0, keys(1), true)],
+        ),
         ("more than was announced", vec![announce(plane, 1), chunk(0, keys(100_000), true)]),
         ("another digest", vec![announce(plane, 2), chunk(0, keys(2), true)]),
         ("a chunk left out", vec![announce(plane, 9), chunk(0, keys(2), false), chunk(2, keys(3), false)]),
-        ("the same chunk again", vec![announce(plane, 9), chunk(0, keys(2), false), chunk(0, keys(2), false)]),
+        (
+            "the same chunk again",
+            vec![announce(plane, 9), chunk(0, keys(2), false), chunk(0, keys(2), false)],
+        ),
         ("an entry that is none", vec![announce(plane, 9), chunk(0, vec![0; 17], false)]),
         ("an empty chunk", vec![announce(plane, 9), chunk(0, vec![], false)]),
         ("a snapshot that nobody has announced", vec![chunk(0, keys(2), true)]),
@@ -111,16 +117,18 @@ fn changes_that_do_not_continue_change_nothing() {
     let cases = [
         ("a version that goes back", Delta { to_version: 0, digest: digest.clone(), ..right.clone() }),
         ("an old version", Delta { from_version: 0, digest: digest.clone(), ..right.clone() }),
-        ("a version to come", Delta { from_version: 7, to_version: 8, digest: digest.clone(), ..right.clone() }),
+        (
+            "a version to come",
+            Delta { from_version: 7, to_version: 8, digest: digest.clone(), ..right.clone() },
+        ),
         ("another digest", Delta { digest: digest.clone(), ..right.clone() }),
         ("half a digest", Delta { digest: vec![9; 8], ..right.clone() }),
         ("a part that is empty", Delta { removed: vec![], ..right.clone() }),
         ("half a key", Delta { removed: vec![0; 8], digest: digest.clone(), ..right.clone() }),
-        ("more than is taken", Delta {
-            entries: Some(Entries { always: keys(2_000), cutoff: vec![] }),
-            digest,
-            ..right
-        }),
+        (
+            "more than is taken",
+            Delta { entries: Some(Entries { always: keys(2_000), cutoff: vec![] }), digest, ..right },
+        ),
     ];
     for (what, delta) in cases {
         connect(&envoy).reset();
@@ -131,7 +139,8 @@ fn changes_that_do_not_continue_change_nothing() {
         assert!(asked || stream.cancelled_by_filter(), "{what}");
         unharmed(&envoy, before, ONE_MESSAGE, what);
     }
-    let heartbeats = [(0, plane.ledger.set().digest().into()), (9, vec![0; 16]), (1, vec![0; 16]), (1, vec![])];
+    let heartbeats =
+        [(0, plane.ledger.set().digest().into()), (9, vec![0; 16]), (1, vec![0; 16]), (1, vec![])];
     for (version, digest) in heartbeats {
         connect(&envoy).reset();
         let stream = connect(&envoy);
@@ -146,7 +155,9 @@ fn garbage_of_any_length_ends_the_stream_and_nothing_else() {
     let (envoy, mut stream, _plane) = victim();
     let before = envoy.worker(0).memory_size();
     let lengths = [0, 1, 2, 100, 65_536, 8_392_800, 8_392_801, 100 * MIB];
-    for (length, byte) in lengths.into_iter().flat_map(|length| [(length, 0_u8), (length, 0x0a), (length, 0xff)]) {
+    for (length, byte) in
+        lengths.into_iter().flat_map(|length| [(length, 0_u8), (length, 0x0a), (length, 0xff)])
+    {
         stream.reset();
         stream = connect(&envoy);
         stream.send(vec![byte; length]);
@@ -206,7 +217,8 @@ fn keys_that_somebody_has_chosen_do_not_fill_one_table() {
     send(&stream, announce(&plane, 10_000_000));
     let mut chunks = 0_u32;
     while stream.is_open() && chunks < 100 {
-        let chosen = (0..2_500_u64).flat_map(|n| [[7; 8], (u64::from(chunks) << 32 | n).to_be_bytes()].concat());
+        let chosen =
+            (0..2_500_u64).flat_map(|n| [[7; 8], (u64::from(chunks) << 32 | n).to_be_bytes()].concat());
         send(&stream, chunk(chunks, chosen.collect(), false));
         chunks += 1;
     }

@@ -200,7 +200,8 @@ impl Sync {
             let digest = Digest::from_bytes(fixed(&info.digest, "digest")?);
             let store = Store { id, hash_key, shapes, set: RevocationSet::default(), version: info.version };
             let (entries, current) = (info.entries, info.current);
-            let building = Building { store, entries, received: 0, digest, next_chunk: 0, whole: false, current };
+            let building =
+                Building { store, entries, received: 0, digest, next_chunk: 0, whole: false, current };
             self.building = Some(building);
         } else {
             let store = self.store.as_mut().filter(|_| !self.asked_for_snapshot);

@@ -46,7 +46,7 @@ fn keys(count: u64) -> Vec<u8> {
 }
 
 fn announce(plane: &Plane, entries: u64) -> Control {
-    let info = SnapshotInfo { version: 9, entries, digest: vec![7; 16] };
+    let info = SnapshotInfo { version: 9, entries, digest: vec![7; 16], current: 9 };
     Control::Header(Header { snapshot: Some(info), ..plane.header() })
 }
 

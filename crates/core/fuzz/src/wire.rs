@@ -80,7 +80,8 @@ impl Model {
         let damage = input.byte();
         let set: Map = entries(input).into_iter().collect();
         let (version, per_chunk) = (u64::from(input.byte()), usize::from(damage / 8 % 4) + 1);
-        let mut info = SnapshotInfo { version, entries: set.len() as u64, digest: digest(&set).into(), current: 0 };
+        let mut info =
+            SnapshotInfo { version, entries: set.len() as u64, digest: digest(&set).into(), current: 0 };
         match damage % 8 {
             1 => info.entries += 1,
             2 => info.entries = u64::MAX,

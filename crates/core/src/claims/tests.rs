@@ -67,7 +67,9 @@ fn numbers_booleans_and_lists() {
     check(&claims(&[("tenant", "42")]), r#"{"tenant":"42"}"#, true);
     check(&claims(&[("tenant", "42")]), r#"{"tenant":42.0}"#, true);
     check(&claims(&[("tenant", "42")]), r#"{"tenant":42.5}"#, false);
-    check(&claims(&[("tenant", "9007199254740993")]), r#"{"tenant":9007199254740993}"#, false);
+    check(&claims(&[("tenant", "9007199254740993")]), r#"{"tenant":9007199254740993}"#, true);
+    check(&claims(&[("tenant", "9007199254740993")]), r#"{"tenant":9007199254740992}"#, false);
+    check(&claims(&[("tenant", "18446744073709551616")]), r#"{"tenant":18446744073709551616}"#, false);
     check(&claims(&[("admin", "true")]), r#"{"admin":true}"#, true);
     check(&claims(&[("groups", "b")]), r#"{"groups":["a","b"]}"#, true);
     check(&claims(&[("groups", "b"), ("aud", "y")]), r#"{"groups":["a","b"],"aud":["x","y"]}"#, true);

@@ -57,12 +57,13 @@ async fn no_way_to_present_a_revoked_token_gets_past() {
         "a plus before",
         "a tilde before",
         "a slash before",
-        "a part after padding",
         "an empty part before",
         "an empty part after",
         "empty parts between",
         "another scheme before",
-        "the scheme twice",
+        "glued to a word",
+        "payload: single quotes",
+        "payload: a comma too many",
     ] {
         assert!(caught.contains(name), "{name} does not come to the filter: {caught:?}");
     }

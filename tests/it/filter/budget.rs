@@ -48,13 +48,13 @@ fn a_request_costs_what_its_token_makes_it_cost() {
         assert!(cost.fuel < fuel, "{what}: fuel {}", cost.fuel);
     };
     let (innocent, revoked) = (session("s1"), session("r7"));
-    check("a first token", &innocent, State::Finished, 1, 2, 61_000);
-    check("a repeated token", &innocent, State::Finished, 1, 2, 12_900);
+    check("a first token", &innocent, State::Finished, 1, 2, 56_000);
+    check("a repeated token", &innocent, State::Finished, 1, 2, 12_600);
     // What the client asked decides about the reply, and the access log is told.
-    check("a first rejected token", &revoked, State::Replied, 4, 7, 73_000);
-    check("a repeated rejected token", &revoked, State::Replied, 4, 7, 26_000);
-    check("a malformed token", "a.b,c", State::Replied, 4, 7, 18_500);
-    check("an opaque token", "opaque", State::Finished, 1, 2, 10_100);
+    check("a first rejected token", &revoked, State::Replied, 4, 7, 66_000);
+    check("a repeated rejected token", &revoked, State::Replied, 4, 7, 23_700);
+    check("a malformed token", "a.b,c", State::Replied, 4, 7, 16_300);
+    check("an opaque token", "opaque", State::Finished, 1, 2, 9_800);
 }
 
 #[test]
@@ -62,13 +62,12 @@ fn a_flood_of_tokens_costs_no_more_than_first_tokens() {
     let mut plane = Plane::new();
     plane.revoke_session("r");
     let (envoy, _stream) = synced("", &plane);
-    let count = 40_000;
+    let count = 3_000;
     let before = envoy.worker(0).cost().fuel;
     for n in 0..count {
         envoy.worker(0).get("/").bearer(&session(&format!("s{n}"))).send().finish();
     }
-    // Evicting one for another included.
     let average = (envoy.worker(0).cost().fuel - before) / count;
     println!("a flood: fuel {average} on average");
-    assert!(average < 62_000, "{average}");
+    assert!(average < 56_000, "{average}");
 }

@@ -35,6 +35,10 @@ fn unharmed(envoy: &Envoy, before: usize, growth: usize, what: &str) {
     envoy.assert_clean();
 }
 
+fn asks_for_snapshot(stream: &GrpcStream) -> bool {
+    sent(stream).iter().any(|message| matches!(message, Edge::SnapshotRequest(_)))
+}
+
 fn chunk(index: u32, always: Vec<u8>, last: bool) -> Control {
     Control::Chunk(SnapshotChunk { index, entries: Some(Entries { always, cutoff: vec![] }), last })
 }
@@ -92,7 +96,7 @@ fn wrong(plane: &Plane) -> Vec<(&'static str, Vec<Control>)> {
 }
 
 #[test]
-fn what_is_wrong_ends_the_stream_and_nothing_else() {
+fn what_is_wrong_is_not_taken() {
     let (envoy, mut stream, plane) = victim();
     let before = envoy.worker(0).memory_size();
     for (what, messages) in wrong(&plane) {
@@ -103,7 +107,7 @@ fn what_is_wrong_ends_the_stream_and_nothing_else() {
                 send(&stream, message);
             }
         }
-        assert!(stream.cancelled_by_filter(), "{what}");
+        assert!(stream.cancelled_by_filter() || asks_for_snapshot(&stream), "{what}");
         unharmed(&envoy, before, ONE_MESSAGE, what);
     }
 }
@@ -135,8 +139,7 @@ fn changes_that_do_not_continue_change_nothing() {
         let stream = connect(&envoy);
         send(&stream, Control::Header(plane.header()));
         send(&stream, Control::Delta(delta));
-        let asked = sent(&stream).iter().any(|message| matches!(message, Edge::SnapshotRequest(_)));
-        assert!(asked || stream.cancelled_by_filter(), "{what}");
+        assert!(stream.cancelled_by_filter() || asks_for_snapshot(&stream), "{what}");
         unharmed(&envoy, before, ONE_MESSAGE, what);
     }
     let heartbeats =
@@ -161,7 +164,8 @@ fn garbage_of_any_length_ends_the_stream_and_nothing_else() {
         stream.reset();
         stream = connect(&envoy);
         stream.send(vec![byte; length]);
-        assert!(stream.cancelled_by_filter(), "{length} times {byte}");
+        // The longest ones Envoy does not even hand over.
+        assert!(!stream.is_open(), "{length} times {byte}");
         unharmed(&envoy, before, ONE_MESSAGE, "garbage");
     }
 }
@@ -194,7 +198,7 @@ fn an_endless_catch_up_is_not_kept() {
         let part = Delta { from_version: 1, to_version: 9, removed: keys(100), ..Delta::default() };
         send(&stream, Control::Delta(part));
         if n == 10 {
-            assert!(sent(&stream).iter().any(|message| matches!(message, Edge::SnapshotRequest(_))));
+            assert!(asks_for_snapshot(&stream));
         }
     }
     unharmed(&envoy, before, MIB, "an endless catch-up");
@@ -269,7 +273,7 @@ fn whatever_comes_in_whatever_order() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(random >> 33).unwrap() % bound
     };
-    for round in 0..800 {
+    for round in 0..400 {
         if !stream.is_open() {
             stream = connect(&envoy);
         }

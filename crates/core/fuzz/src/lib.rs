@@ -13,8 +13,11 @@ pub mod plane;
 pub mod token;
 pub mod wire;
 
+/// A target's name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [Target; 5] = [
     ("token", token::run),
     ("claims", claims::run),
     ("wire", wire::run),

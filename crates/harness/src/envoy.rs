@@ -9,7 +9,7 @@ use crate::action;
 use crate::builder::Builder;
 use crate::callback;
 use crate::callout::{self, Cluster, GrpcCall, GrpcStream, HttpCall};
-use crate::error::StartError;
+use crate::error::{Failure, StartError};
 use crate::fault::Fault;
 use crate::http;
 use crate::installed::{Installed, Plugin, Plugins};
@@ -220,15 +220,19 @@ impl Envoy {
         world.violations.clone()
     }
 
+    /// How VMs have died, those that were replaced since included.
+    #[must_use]
+    pub fn failures(&self) -> Vec<Failure> {
+        self.inner.vms().iter().filter_map(|vm| vm.read(|state| state.failure.clone())).collect()
+    }
+
     /// Fails if there were violations, or if a VM has died, and shows what led to it.
     ///
     /// # Panics
     /// If there were.
     #[track_caller]
     pub fn assert_clean(&self) {
-        let violations = self.violations();
-        let failures: Vec<_> =
-            self.inner.vms().iter().filter_map(|vm| vm.read(|s| s.failure.clone())).collect();
+        let (violations, failures) = (self.violations(), self.failures());
         assert!(
             violations.is_empty() && failures.is_empty(),
             "the filter misbehaved:\n{}{}\nwhat happened last:\n{}",

@@ -82,6 +82,12 @@ impl RequestBuilder {
         self
     }
 
+    /// The headers so far, as the filter is going to get them.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// Sends the whole request.
     pub fn send(self) -> Exchange {
         let (body, trailers) = (self.body.clone(), self.trailers.clone());

@@ -45,6 +45,8 @@
 //!
 //! # Where to begin
 //!
+//! The [`guide`] has an example for everything that most filters need.
+//!
 //! [`artifact::build`] makes the `.wasm` from a crate, [`Module`] compiles it, [`Envoy::builder`] sets the scene,
 //! [`Envoy::worker`] takes requests. An [`Exchange`] is a request and its response; it shows what happens to it
 //! later as well. [`Envoy::advance`] lets time pass. [`Envoy::http_calls`], [`Envoy::grpc_calls`] and
@@ -87,6 +89,7 @@
 //! depends on another order of them is one that would sometimes fail in Envoy.
 
 pub mod artifact;
+pub mod guide;
 #[cfg(feature = "scenario")]
 pub mod scenario;
 

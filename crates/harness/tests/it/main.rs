@@ -6,8 +6,11 @@
 
 mod audit;
 mod bodies;
+mod command;
 mod conformance;
 mod contexts;
+mod docs;
+mod examples;
 mod failures;
 mod faults;
 mod foreign;

@@ -220,10 +220,10 @@ impl Envoy {
         world.violations.clone()
     }
 
-    /// How VMs have died, those that were replaced since included.
+    /// How VMs have died on the main thread and on workers, those that were replaced since included.
     #[must_use]
     pub fn failures(&self) -> Vec<Failure> {
-        self.inner.vms().iter().filter_map(|vm| vm.read(|state| state.failure.clone())).collect()
+        self.inner.world.borrow().failures.clone()
     }
 
     /// Fails if there were violations, or if a VM has died, and shows what led to it.

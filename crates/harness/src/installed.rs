@@ -9,7 +9,6 @@ use wasmtime::InstancePre;
 
 use crate::envoy::Inner;
 use crate::error::StartError;
-use crate::module::Module;
 use crate::plugin::{FailurePolicy, PluginConfig, VmKey};
 use crate::post;
 use crate::queue::Queue;
@@ -30,7 +29,6 @@ pub struct Plugin {
 /// The plugins of an Envoy, and what they have been checked with.
 #[derive(Default)]
 pub(crate) struct Plugins {
-    linked: RefCell<Vec<(Module, InstancePre<VmState>)>>,
     bases: RefCell<Vec<Base>>,
     installed: RefCell<Vec<Rc<Installed>>>,
 }
@@ -182,7 +180,7 @@ impl Inner {
     /// Has a base VM load the module, and a canary accept the plugin, unless they have before.
     fn check(&self, config: &Rc<PluginConfig>) -> Result<(), StartError> {
         let key = config.vm_key();
-        let template = self.link(&config.module)?;
+        let template = config.module.link()?;
         let mut bases = self.plugins.bases.borrow_mut();
         bases.retain(|base| self.world.borrow().vms.iter().any(|vm| vm.read(|s| *s.vm_key == base.vm_key)));
         if !bases.iter().any(|base| base.vm_key == key) {
@@ -215,7 +213,7 @@ impl Inner {
         let vm = match found {
             Some(vm) => vm,
             None => {
-                let vm = Rc::new(self.instantiate(&self.link(&config.module)?, thread, config)?);
+                let vm = Rc::new(self.instantiate(&config.module.link()?, thread, config)?);
                 start::initialize(&vm)?;
                 vm
             }
@@ -283,16 +281,6 @@ impl Inner {
         for handle in installed.iter().flat_map(|plugin| plugin.handles.borrow().clone()) {
             handle.vm.with(|cx| root::release(cx, handle.root));
         }
-    }
-
-    fn link(&self, module: &Module) -> Result<InstancePre<VmState>, StartError> {
-        let mut linked = self.plugins.linked.borrow_mut();
-        if let Some((_, template)) = linked.iter().find(|(other, _)| other == module) {
-            return Ok(template.clone());
-        }
-        let template = start::link(module)?;
-        linked.push((module.clone(), template.clone()));
-        Ok(template)
     }
 
     fn instantiate(

@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use wasmtime::{Config, Engine};
-
 use wasmparser::{Parser, Payload};
+use wasmtime::{Config, Engine, InstancePre};
 
 use crate::abi::Abi;
 use crate::audit::Audit;
-use crate::error::ModuleError;
+use crate::error::{ModuleError, StartError};
+use crate::start;
+use crate::state::VmState;
 
 /// A compiled filter. Cloning is cheap, and the same bytes are compiled once per process.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct Module {
     number: usize,
     /// The custom sections and their sizes.
     pub(crate) sections: Arc<[(String, usize)]>,
+    /// The module linked with the host, once it was asked for.
+    linked: Arc<OnceLock<Result<InstancePre<VmState>, StartError>>>,
 }
 
 impl PartialEq for Module {
@@ -56,7 +59,8 @@ impl Module {
         let malformed = |error: wasmtime::Error| ModuleError::Malformed(format!("{error:#}"));
         let engine = engine().as_ref().map_err(|reason| ModuleError::Malformed(reason.clone()))?;
         let inner = wasmtime::Module::from_binary(engine, bytes).map_err(malformed)?;
-        let module = Self { inner, number: compiled.len(), sections: custom_sections(bytes) };
+        let module =
+            Self { inner, number: compiled.len(), sections: custom_sections(bytes), linked: Arc::default() };
         compiled.insert(bytes.to_vec(), module.clone());
         Ok(module)
     }
@@ -78,6 +82,11 @@ impl Module {
     #[must_use]
     pub fn exports(&self) -> Vec<String> {
         self.inner.exports().map(|export| export.name().to_owned()).collect()
+    }
+
+    /// Links the module with the host, or finds that it was linked before.
+    pub(crate) fn link(&self) -> Result<InstancePre<VmState>, StartError> {
+        self.linked.get_or_init(|| start::link(self)).clone()
     }
 
     /// The newest version of the ABI that the module claims.

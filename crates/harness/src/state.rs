@@ -126,6 +126,17 @@ impl VmState {
         self.callouts.drop_open(None);
     }
 
+    /// The VM is dead. The first cause counts.
+    pub(crate) fn die(&mut self, failure: Failure) {
+        if self.failure.is_some() {
+            return;
+        }
+        if !matches!(self.thread, Thread::Base | Thread::Canary) {
+            self.world().failures.push(failure.clone());
+        }
+        self.failure = Some(failure);
+    }
+
     pub(crate) fn failed(&self) -> bool {
         self.failure.is_some()
     }

@@ -138,7 +138,7 @@ pub(crate) fn call(cx: &mut Cx<'_>, callback: &'static Callback, context: u32, a
         Err(error) => {
             let failure = failure(state, &error);
             state.trace(What::Trapped { name: callback.name, message: failure.message.clone() });
-            state.failure.get_or_insert(failure);
+            state.die(failure);
             state.frames.pop();
             Outcome::Trapped
         }
@@ -184,7 +184,7 @@ pub(crate) fn kill(state: &mut VmState, callback: &'static str, cause: Cause, me
     let message = message.to_owned();
     state.trace(What::Trapped { name: callback, message: message.clone() });
     let failure = Failure { vm: state.thread, callback, message, backtrace: Vec::new(), cause };
-    state.failure.get_or_insert(failure);
+    state.die(failure);
 }
 
 /// Says what is wrong with the type of a callback. Those for headers got a third parameter with ABI 0.2.0.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::callout::Cluster;
+use crate::error::Failure;
 use crate::fault::Faults;
 use crate::foreign::Functions;
 use crate::log::{Level, Log};
@@ -48,6 +49,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
     pub(crate) violations: Vec<Violation>,
+    /// How VMs have died, but for those that only try things.
+    pub(crate) failures: Vec<Failure>,
     /// Whether somebody has looked at the violations, so that nobody need be told of them.
     pub(crate) violations_seen: bool,
     /// How many steps of peers were planned, to tell those apart that fall due at the same time.
@@ -75,6 +78,7 @@ impl Default for World {
             trace: Trace::default(),
             faults: Faults::default(),
             violations: Vec::new(),
+            failures: Vec::new(),
             violations_seen: false,
             planned: 0,
             random: 0,

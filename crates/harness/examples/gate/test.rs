@@ -6,7 +6,8 @@ use proxy_wasm_harness::{Answer, Cluster, Envoy, HeaderMap, Module, State, artif
 fn a_key_is_asked_about_once() {
     let module = Module::from_bytes(&artifact::build("examples/gate").unwrap()).unwrap();
     let keys = Cluster::scripted([Answer::nothing().respond(200, HeaderMap::new(), "ann")]);
-    let envoy = Envoy::builder(&module).plugin_config("keys").cluster("keys", keys).workers(2).start().unwrap();
+    let envoy =
+        Envoy::builder(&module).plugin_config("keys").cluster("keys", keys).workers(2).start().unwrap();
 
     // The first request waits until the service has said whose key it is.
     let first = envoy.worker(0).get("/").header("x-api-key", "k1").send();

@@ -28,8 +28,8 @@ fn words(line: &str) -> Vec<String> {
 
 /// Fuel depends on the compiler; everything else is to be as shown.
 fn without_fuel(text: &str) -> Vec<String> {
-    let line = |line: &str| match line.split_once(" fuel, ") {
-        Some((before, after)) => format!("{} N fuel, {after}", before.trim_end_matches(char::is_numeric)),
+    let line = |line: &str| match line.split_once(" fuel ") {
+        Some((before, after)) => format!("{before} fuel N{}", after.trim_start_matches(char::is_numeric)),
         None => line.to_owned(),
     };
     text.trim_end().lines().map(line).collect()

@@ -65,8 +65,10 @@ impl Request {
 }
 
 impl Context for Request {
-    fn on_http_call_response(&mut self, _token: u32, _headers: usize, size: usize, _trailers: usize) {
-        match self.get_http_call_response_header(":status").as_deref() {
+    fn on_http_call_response(&mut self, _token: u32, headers: usize, size: usize, _trailers: usize) {
+        // Where a call has failed there are no headers, and the SDK panics if it is asked for one.
+        let status = if headers > 0 { self.get_http_call_response_header(":status") } else { None };
+        match status.as_deref() {
             Some("200") => {
                 let owner = self.get_http_call_response_body(0, size).unwrap_or_default();
                 if self.set_shared_data(&self.key, Some(&owner), None).is_err() {

@@ -26,22 +26,27 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  the filter did nothing wrong, and stayed within its budgets
-  1  it broke a rule that real Envoy would crash or hang over, a VM of it died, or it exceeded a budget;
+  1  it did what real Envoy would crash or hang over, a VM of it died, or a request cost too much;
      of an audit: it does not link
-  2  it could not be run: wrong arguments, a file that cannot be read, a module or a configuration that
-     Envoy would refuse";
+  2  it could not be run: wrong arguments, a file that cannot be read, or a module or
+     configuration that Envoy would refuse";
 
+// A paragraph is one line, which clap wraps.
 const RUN_HELP: &str = "\
-Requests and the passing of time happen in the order in which they are given. An option for requests that stands
+Requests and the passing of time happen in the order in which they are given. An option for requests that stands \
 behind a --request holds for that one, before the first --request for all of them.
 
-Time is virtual and stands still but for --advance. Peers answer one millisecond after they are asked, so that a
+Time is virtual and stands still but for --advance. Peers answer one millisecond after they are asked, so that a \
 request that waits for a call-out needs an --advance behind it.
 
+What a request costs is counted in the callbacks of its own context; the answers to its call-outs are the root \
+context's, and are in what the thread has cost in all.
+
 Examples:
-  proxy-wasm-harness run filter.wasm --config filter.json --request 'GET /' --header 'x-user: ann'
-  proxy-wasm-harness run gate.wasm --config-text auth --cluster 'auth=200 ann' \\
-      --request 'GET /' --header 'x-api-key: k1' --advance 1ms --respond 200 --trace
+  proxy-wasm-harness run filter.wasm --config filter.json \\
+      --request 'GET /' --header 'x-user: ann'
+  proxy-wasm-harness run gate.wasm --config-text auth --cluster 'auth=200 ann' --trace \\
+      --request 'GET /' --header 'x-api-key: k1' --advance 1ms
   proxy-wasm-harness run filter.wasm --workers 2 --max-host-calls 10 --json \\
       --request 'POST /' --body @body.json --worker 1";
 
@@ -123,7 +128,7 @@ pub(crate) struct Run {
     /// Fail if a request makes more host calls
     #[arg(long, value_name = "N", help_heading = "Budgets and limits")]
     pub(crate) max_host_calls: Option<u64>,
-    /// Fail if a request makes more of the host calls that hand data to the filter
+    /// Fail if a request makes more data calls: host calls that hand data to the filter, which cost the most
     #[arg(long, value_name = "N", help_heading = "Budgets and limits")]
     pub(crate) max_data_calls: Option<u64>,
     /// The fuel after which a callback is killed as an endless loop

@@ -1,8 +1,11 @@
 //! What came of a run.
 
 use std::collections::BTreeMap;
+use std::iter;
 
-use proxy_wasm_harness::{Cost, Envoy, Exchange, Failure, GrpcCall, GrpcStream, HeaderMap, HttpCall, State};
+use proxy_wasm_harness::{
+    Cost, Envoy, Exchange, Failure, GrpcCall, GrpcStream, HeaderMap, HttpCall, State, Worker,
+};
 use serde::Serialize;
 
 use crate::args::Run;
@@ -12,6 +15,7 @@ use crate::scene::Sent;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) requests: Vec<Request>,
+    pub(crate) threads: Vec<Thread>,
     pub(crate) callouts: Vec<Callout>,
     pub(crate) logs: Vec<Log>,
     pub(crate) metrics: BTreeMap<String, u64>,
@@ -60,7 +64,16 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
-/// What a request has cost.
+/// A thread's VM since it was started.
+#[derive(Debug, Serialize)]
+pub(crate) struct Thread {
+    pub(crate) vm: String,
+    pub(crate) cost: Spent,
+    /// In bytes.
+    pub(crate) memory: usize,
+}
+
+/// What a request has cost in the callbacks of its own context, or a VM in all.
 #[derive(Debug, Serialize)]
 pub(crate) struct Spent {
     pub(crate) fuel: u64,
@@ -112,6 +125,10 @@ impl Report {
         Self {
             over_budget: requests.iter().flat_map(|request| over_budget(run, request)).collect(),
             requests,
+            threads: iter::once(envoy.main_thread())
+                .chain(envoy.workers())
+                .map(|it| Thread::new(&it))
+                .collect(),
             callouts: callouts(envoy),
             logs: logs.collect(),
             metrics: envoy.metrics().into_iter().collect(),
@@ -187,6 +204,16 @@ fn without(mut entries: Pairs, others: &Pairs) -> Pairs {
     entries
 }
 
+impl Thread {
+    fn new(worker: &Worker) -> Self {
+        Self {
+            vm: worker.thread().to_string(),
+            cost: Spent::from(&worker.cost()),
+            memory: worker.memory_size(),
+        }
+    }
+}
+
 impl From<&Cost> for Spent {
     fn from(cost: &Cost) -> Self {
         Self {
@@ -215,11 +242,11 @@ fn over_budget(run: &Run, request: &Request) -> Vec<String> {
     let budgets = [
         ("fuel", cost.fuel, run.max_fuel),
         ("host calls", cost.host_calls, run.max_host_calls),
-        ("host calls that hand out data", cost.data_calls, run.max_data_calls),
+        ("data calls", cost.data_calls, run.max_data_calls),
     ];
     let over = budgets.into_iter().filter_map(|(what, spent, most)| {
         let most = most.filter(|most| spent > *most)?;
-        Some(format!("{} {}: {spent} {what}, {most} allowed", request.method, request.path))
+        Some(format!("{} {}: {what} {spent}, allowed {most}", request.method, request.path))
     });
     over.collect()
 }

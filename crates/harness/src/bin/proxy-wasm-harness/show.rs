@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use proxy_wasm_harness::Audit;
 use serde::Serialize;
 
-use crate::report::{Callout, Changes, Death, Log, Reply, Report, Request};
+use crate::report::{Callout, Changes, Death, Log, Reply, Report, Request, Spent};
 
 /// Longer bodies are cut.
 const MAX_BODY: usize = 500;
@@ -34,6 +34,9 @@ pub(crate) fn report(report: &Report) -> String {
     for request in &report.requests {
         text.push_str(&self::request(request));
     }
+    section(&mut text, "threads", &report.threads, |thread| {
+        format!("{} {}, memory {} bytes", thread.vm, cost(&thread.cost), thread.memory)
+    });
     section(&mut text, "call-outs", &report.callouts, callout);
     section(&mut text, "logs", &report.logs, log);
     section(&mut text, "metrics", &report.metrics, |(name, value)| format!("{} = {value}", plain(name)));
@@ -65,17 +68,20 @@ fn request(request: &Request) -> String {
     lines.extend(request.reply.iter().flat_map(reply));
     lines.extend(request.forwarded.iter().flat_map(|changes| self::changes("request", changes)));
     lines.extend(request.response.iter().flat_map(|changes| self::changes("response", changes)));
-    let cost = &request.cost;
-    lines.push(format!(
-        "cost      {} fuel, {} host calls, {} of them hand out data",
-        cost.fuel, cost.host_calls, cost.data_calls
-    ));
+    lines.push(format!("cost      {}", cost(&request.cost)));
     let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
     format!("{HEAD}{} {} on worker_{worker}{HEAD:#}\n{lines}", plain(method), plain(path))
 }
 
+/// Data calls are the host calls that hand data to the filter.
+fn cost(spent: &Spent) -> String {
+    let Spent { fuel, host_calls, data_calls, .. } = spent;
+    format!("fuel {fuel}, host calls {host_calls}, data calls {data_calls}")
+}
+
 fn outcome(request: &Request) -> String {
-    let details = request.details.as_deref().map(|details| format!(" ({})", plain(details)));
+    let details = request.details.as_deref().filter(|details| !details.is_empty());
+    let details = details.map(|details| format!(" ({})", plain(details)));
     let details = details.unwrap_or_default();
     match (request.outcome, &request.reply) {
         ("forwarded", _) if request.response_held => "forwarded; the filter holds the response".to_owned(),

@@ -32,11 +32,15 @@ fn a_filter_that_envoy_would_not_start() {
         Shell::with(&format!(r#"(func $it (export "{export}") (param i32 i32) (result i32) {parts})"#))
     };
     let traps = of_start("proxy_on_vm_start", "unreachable");
-    check(&traps.refused(&["run", "f.wasm"]), &["would not start f.wasm", "proxy_on_vm_start trapped", "in it"]);
+    check(
+        &traps.refused(&["run", "f.wasm"]),
+        &["would not start f.wasm", "proxy_on_vm_start trapped", "in it"],
+    );
     let endless = of_start("proxy_on_configure", "(loop $again (br $again)) i32.const 1");
     let error = endless.refused(&["run", "f.wasm", "--fuel", "1000000"]);
     check(&error, &["proxy_on_configure trapped", "more than 1000000 units of fuel", "--fuel"]);
-    let hungry = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
+    let hungry =
+        "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
     let error = of_start("proxy_on_configure", hungry).refused(&["run", "f.wasm", "--memory", "128KiB"]);
     check(&error, &["may not grow beyond 131072 bytes", "--memory"]);
     let refuses = of_start("proxy_on_configure", "i32.const 0");
@@ -69,7 +73,10 @@ fn an_audit_says_what_does_not_link() {
     let shell = Shell::new();
     let done = shell.run(&["audit", "gate.wasm", "--envoy", "1.36"]);
     assert_eq!(done.code, 0, "{}", done.stdout);
-    check(&done.stdout, &["ABI       0.2.1", "1.40 yes", "env.proxy_http_call", "proxy_on_http_call_response"]);
+    check(
+        &done.stdout,
+        &["ABI       0.2.1", "1.40 yes", "env.proxy_http_call", "proxy_on_http_call_response"],
+    );
     let audit = shell.json(0, &["audit", "gate.wasm"]);
     assert_eq!((&audit["abi"], &audit["problems"]), (&json!("0.2.1"), &json!([])));
     assert_eq!(audit["links_on"][4], json!([40, true]));

@@ -113,9 +113,11 @@ fn changes(of: &str, changes: &Changes) -> Vec<String> {
 
 fn body(text: &str) -> String {
     let shown: String = text.chars().take(MAX_BODY).collect();
-    let rest = text.len() - shown.len();
-    let rest = (rest > 0).then(|| format!(" … and {rest} bytes more")).unwrap_or_default();
-    plain(&shown).replace('\n', "\\n") + &rest
+    let line = plain(&shown).replace('\n', "\\n");
+    match text.len() - shown.len() {
+        0 => line,
+        rest => format!("{line} … and {rest} bytes more"),
+    }
 }
 
 fn callout(callout: &Callout) -> String {

@@ -61,6 +61,7 @@ mod tests {
             worker: "w".into(),
             filter_version: "0.1.0".into(),
             position: None,
+            refused: None,
         }
     }
 

@@ -128,9 +128,11 @@ fn answer(sent: &mut Sent) {
         others.add(name, value);
     }
     sent.answered = Some(headers);
+    let Some(body) = &sent.draft.response.body else {
+        sent.exchange.respond_whole(status, others);
+        return;
+    };
     sent.exchange.respond(status, others);
-    if let Some(body) = &sent.draft.response.body {
-        sent.exchange.respond_data(body);
-    }
+    sent.exchange.respond_data(body);
     sent.exchange.finish();
 }

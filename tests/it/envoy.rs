@@ -1,8 +1,10 @@
 //! The filter in real Envoy, with the real control plane and real tokens.
 
 mod attack;
+mod browser;
 mod config;
 mod gate;
+mod oidc_provider;
 mod outage;
 mod reload;
 mod streams;

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask demo`, `test`, `fuzz`, `dist`, `bench`, `ci`, `codegen`.
+//! The project's commands: `cargo xtask demo`, `example`, `test`, `fuzz`, `dist`, `bench`, `ci`, `codegen`.
 //!
 //! Thin on purpose: each command makes sure that what it needs is there (the wasm target, Envoy, the
 //! filter), then hands over to cargo or to a binary of `crates/testbed`.
@@ -12,8 +12,10 @@ mod codegen;
 mod demo;
 mod dist;
 mod envoy;
+mod example;
 mod filter;
 mod fuzz;
+mod npm;
 mod test;
 mod toolchain;
 
@@ -36,6 +38,11 @@ enum Command {
         /// End after the last step; exit code 0 only if every step held
         #[arg(long)]
         once: bool,
+    },
+    /// Run an example of examples/ until Ctrl-C
+    Example {
+        /// Which example
+        name: example::Example,
     },
     /// Run every test, those on a real Envoy included
     Test {
@@ -70,6 +77,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo { once } => demo::run(once),
+        Command::Example { name } => example::run(name),
         Command::Test { args } => test::run(&args),
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
         Command::Dist => dist::run(),

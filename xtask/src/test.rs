@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::cargo::{become_command, cargo, target_dir};
-use crate::{envoy, filter};
+use crate::{envoy, filter, npm};
 
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     become_command(&mut command(args)?)
@@ -19,5 +19,10 @@ pub(crate) fn command(args: &[String]) -> Result<Command> {
     test.args(args).env("ENVOY", envoy).env("PORTCULLIS_FILTER", filter);
     // Cargo builds it for the tests of the root package, before any test runs.
     test.env("PORTCULLIS_BIN", target_dir().join("debug/portcullis"));
+    match npm::oidc_provider() {
+        Ok(provider) => drop(test.env("OIDC_PROVIDER", provider)),
+        // One test needs it, and says so; the others are worth running.
+        Err(error) => eprintln!("warning: the test of examples/oidc-provider will fail: {error:#}"),
+    }
     Ok(test)
 }

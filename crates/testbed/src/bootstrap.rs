@@ -94,9 +94,14 @@ impl Bootstrap {
     }
 
     /// Puts jwt_authn with this issuer before the filter.
-    pub fn issuer(mut self, issuer: &Issuer) -> Self {
+    pub fn issuer(self, issuer: &Issuer) -> Self {
+        self.issuer_at(issuer.name(), &issuer.jwks_uri(), issuer.address())
+    }
+
+    /// Puts jwt_authn with somebody else's issuer before the filter: its name, and where its keys are.
+    pub fn issuer_at(mut self, name: &str, jwks_uri: &str, address: SocketAddr) -> Self {
         self.with_issuer = true;
-        let (name, uri, address) = (issuer.name().to_owned(), issuer.jwks_uri(), issuer.address());
+        let (name, uri) = (name.to_owned(), jwks_uri.to_owned());
         self.change(move |edit| edit.issuer(&name, &uri, address))
     }
 

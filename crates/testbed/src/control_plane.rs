@@ -66,6 +66,7 @@ pub struct Ran {
 }
 
 const ADMIN_KEY: &str = "admin-key-for-tests-only";
+const CONFIG: &str = "portcullis.toml";
 const EDGE_KEY: &str = "edge-key-for-tests-only";
 const START: Duration = Duration::from_secs(30);
 /// There is no event for a file.
@@ -104,7 +105,7 @@ impl ControlPlaneSetup {
     /// If it does not get ready; the end of its log is in the error.
     pub async fn start(self) -> Result<ControlPlane> {
         let dir = tempfile::Builder::new().prefix("portcullis-control-plane-").tempdir()?;
-        fs::write(dir.path().join("portcullis.toml"), &self.config)?;
+        fs::write(dir.path().join(CONFIG), &self.config)?;
         let (process, listen) = self.serve(dir.path()).await?;
         Ok(ControlPlane { setup: self, dir, process, listen })
     }
@@ -114,7 +115,7 @@ impl ControlPlaneSetup {
         // What an earlier process has left says nothing about this one.
         let _ = fs::remove_file(data.join("listen.json"));
         let mut command = Command::new(&self.binary);
-        command.arg("serve").arg("--config").arg(dir.join("portcullis.toml")).current_dir(dir);
+        command.arg("serve").arg("--config").arg(dir.join(CONFIG)).current_dir(dir);
         command.env("PORTCULLIS_DATA_DIR", &data);
         command.env("PORTCULLIS_ADMIN_KEY", ADMIN_KEY).env("PORTCULLIS_EDGE_KEY", EDGE_KEY);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -221,6 +222,18 @@ impl ControlPlane {
     /// If the system refuses.
     pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await
+    }
+
+    /// Adds lines of TOML to its configuration and starts it again, as [`Self::restart`] does: for issuers
+    /// that had to know its address first.
+    ///
+    /// # Errors
+    ///
+    /// If it does not get ready.
+    pub async fn reconfigure(&mut self, lines: &str) -> Result<()> {
+        self.setup.config += lines;
+        fs::write(self.dir.path().join(CONFIG), &self.setup.config)?;
+        self.restart().await
     }
 
     /// Starts it again over the same data and on the same ports, after killing it if it still runs.

@@ -5,6 +5,7 @@
 //! - [`ControlPlane`]: the real one, and its command line.
 //! - [`Upstream`]: a service with plain, streaming, WebSocket and gRPC endpoints.
 //! - [`Client`]: HTTP/1.1, HTTP/2 and WebSocket, with the end of a stream as an event that can be awaited.
+//! - [`OidcProviderExample`]: `examples/oidc-provider`, whole: a provider that is not ours, with all of the above.
 //! - [`Process`]: any other program, its log kept.
 //!
 //! Nothing here knows what Portcullis decides. Errors carry the end of the log of whoever failed.
@@ -21,6 +22,7 @@ mod control_plane;
 mod envoy;
 mod issuer;
 mod log;
+mod oidc_provider;
 mod process;
 mod server;
 mod upstream;
@@ -31,5 +33,6 @@ pub use control_plane::{ControlPlane, ControlPlaneSetup, Ran};
 pub use envoy::Envoy;
 pub use issuer::{BrokenKeys, Issuer, Token};
 pub use log::{Log, Mark};
+pub use oidc_provider::OidcProviderExample;
 pub use process::Process;
 pub use upstream::{TICK, Upstream};

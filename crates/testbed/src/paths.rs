@@ -31,6 +31,15 @@ pub fn control_plane() -> Result<PathBuf> {
     from_env("PORTCULLIS_BIN", "test")
 }
 
+/// The installed `provider.mjs` of `examples/oidc-provider`, from `OIDC_PROVIDER`.
+///
+/// # Errors
+///
+/// If it is not set, as on a machine without Node.js, or there is no such file.
+pub fn oidc_provider() -> Result<PathBuf> {
+    from_env("OIDC_PROVIDER", "test")
+}
+
 fn from_env(name: &str, command: &str) -> Result<PathBuf> {
     let path =
         std::env::var_os(name).with_context(|| format!("${name} is not set: run `cargo xtask {command}`"))?;

@@ -68,7 +68,7 @@ impl Edit {
         remove(at(&mut self.config, CLUSTERS)?, name)
     }
 
-    /// Our issuer speaks plain HTTP, so the TLS of the example goes.
+    /// Issuers on loopback speak plain HTTP, so the TLS of the example goes.
     pub(super) fn issuer(&mut self, name: &str, jwks_uri: &str, address: SocketAddr) -> Result<()> {
         self.cluster_address(ISSUER, address)?;
         if let Some(cluster) = self.cluster(ISSUER)?.as_object_mut() {

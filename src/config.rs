@@ -14,11 +14,13 @@ mod environment;
 mod file;
 mod inlets;
 mod messages;
+mod streams;
 
 pub use duration::{DurationError, parse_duration};
 pub use environment::Keys;
 pub use inlets::{Inlets, Network};
 pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings};
+pub use streams::{Action, Credential, Delivery, EventKind, Secret, SecretError, Stream};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,6 +39,8 @@ pub struct Config {
     pub inlets: Inlets,
     /// The issuers, and what holds for the others.
     pub issuers: Issuers,
+    /// The streams of security events.
+    pub streams: Vec<Stream>,
 }
 
 /// `[listen]`: the two ports.
@@ -163,6 +167,7 @@ impl Default for Config {
             },
             inlets: Inlets::default(),
             issuers: Issuers::default(),
+            streams: Vec::new(),
         }
     }
 }

@@ -29,6 +29,7 @@ mod oauth;
 mod protocol;
 mod revoke;
 mod serve;
+pub(crate) mod ssf;
 mod subject;
 
 pub use cause::{Cause, Refused};
@@ -48,14 +49,16 @@ pub struct Inlets {
     control: Control,
     limits: Arc<Limits>,
     settings: Arc<config::Inlets>,
+    streams: Arc<ssf::Streams>,
 }
 
 /// Every protocol whose messages can be tried.
-pub static PROTOCOLS: [&dyn Protocol; 4] = [
+pub static PROTOCOLS: [&dyn Protocol; 5] = [
     &backchannel_logout::BackchannelLogout,
     &global_token_revocation::GlobalTokenRevocation,
     &revoke::Revoke,
     &keycloak::Keycloak,
+    &ssf::Ssf,
 ];
 
 /// The protocol of that name.
@@ -73,14 +76,21 @@ pub(crate) fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(introspect::receive))
         .routes(routes!(keycloak::receive))
         .routes(routes!(keycloak::receive_realm))
+        .routes(routes!(ssf::receive))
 }
 
 impl Inlets {
     /// The inlets of a control plane.
     #[must_use]
-    pub fn new(control: Control, settings: &config::Inlets) -> Self {
+    pub fn new(control: Control, settings: &config::Inlets, streams: &[config::Stream]) -> Self {
         let limits = Limits::new(settings.requests_per_minute, settings.trusted_proxies.clone());
-        Self { control, limits: Arc::new(limits), settings: Arc::new(settings.clone()) }
+        let streams = Arc::new(ssf::Streams::new(streams));
+        Self { control, limits: Arc::new(limits), settings: Arc::new(settings.clone()), streams }
+    }
+
+    /// The streams of security events.
+    pub(crate) fn streams(&self) -> &ssf::Streams {
+        &self.streams
     }
 
     /// The front door.

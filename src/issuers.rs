@@ -18,6 +18,7 @@ mod keys;
 
 pub use claims::Claims;
 pub use error::JwtError;
+pub use fetch::ssf_configuration;
 pub use jws::Jws;
 pub use keys::KeySet;
 

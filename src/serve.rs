@@ -136,7 +136,8 @@ pub async fn serve(
         .with_probation(config.edge.hello_timeout)
         .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
-    drop(routes.send_replace(crate::api::router(Inlets::new(control.clone(), &config.inlets))));
+    let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams);
+    drop(routes.send_replace(crate::api::router(inlets)));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));
     let issuers = tokio::spawn(Arc::clone(control.directory()).keep_fresh(halt.clone()));
     let published = address

@@ -28,7 +28,7 @@ use super::model::Problem;
         (name = "inlets", description = "Identity providers' protocols; errors are as each protocol has them"),
         (name = "health", description = "Probes and counters, without a key"),
     ),
-    components(schemas(Problem, crate::inlets::OauthError)),
+    components(schemas(Problem, crate::inlets::OauthError, crate::inlets::ssf::SetError)),
     security(("key" = [])),
     modifiers(&KeyScheme),
 )]

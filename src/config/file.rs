@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::inlets::public_url;
 use super::messages::{algorithm, leniency, logout_ends, path_name};
+use super::streams::StreamEntry;
 use super::{Config, ConfigError, Issuer, IssuerSettings, MessageSettings, parse_duration};
 
 #[derive(Default, Deserialize)]
@@ -23,6 +24,7 @@ struct File {
     edge: Edge,
     inlets: Inlets,
     issuers: Vec<IssuerEntry>,
+    ssf: Vec<StreamEntry>,
 }
 
 #[derive(Default, Deserialize)]
@@ -83,6 +85,8 @@ struct IssuerEntry {
     message_skew: Option<Spanned<String>>,
     logout_ends: Option<Spanned<String>>,
     email_claim: Option<String>,
+    opaque_claim: Option<String>,
+    account_claim: Option<String>,
     #[serde(default)]
     allow: Vec<Spanned<String>>,
 }
@@ -122,17 +126,21 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         let issuer = source.issuer(entry, &config.issuers.configured)?;
         config.issuers.configured.push(issuer);
     }
+    for entry in file.ssf {
+        let stream = entry.read(&source, &config.issuers, &config.streams)?;
+        config.streams.push(stream);
+    }
     Ok(config)
 }
 
 /// The file, for the line of what is wrong.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     text: &'a str,
     path: &'a Path,
 }
 
 impl Source<'_> {
-    fn set<T, E: Display>(
+    pub(super) fn set<T, E: Display>(
         &self,
         value: &mut T,
         key: &str,
@@ -145,7 +153,7 @@ impl Source<'_> {
         Ok(())
     }
 
-    fn all<T, C: FromIterator<T>>(
+    pub(super) fn all<T, C: FromIterator<T>>(
         &self,
         key: &str,
         given: &[Spanned<String>],
@@ -158,6 +166,8 @@ impl Source<'_> {
         let mut messages = MessageSettings {
             allow_private_addresses: entry.allow_private_addresses,
             email_claim: entry.email_claim.take(),
+            opaque_claim: entry.opaque_claim.take(),
+            account_claim: entry.account_claim.take(),
             allow: self.all("issuers.allow", &entry.allow, leniency)?,
             ..MessageSettings::default()
         };
@@ -201,7 +211,7 @@ impl Source<'_> {
         })
     }
 
-    fn wrong(&self, key: &str, at: &Spanned<String>, error: impl Display) -> ConfigError {
+    pub(super) fn wrong(&self, key: &str, at: &Spanned<String>, error: impl Display) -> ConfigError {
         let before = self.text.as_bytes().iter().take(at.span().start);
         let line = before.filter(|byte| **byte == b'\n').count() + 1;
         ConfigError::Value { path: self.path.into(), line, key: key.into(), error: error.to_string() }

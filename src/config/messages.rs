@@ -24,6 +24,10 @@ pub struct MessageSettings {
     /// The claim of its tokens that holds the user's e-mail address; `None`: a subject that is known by its
     /// address alone is refused.
     pub email_claim: Option<String>,
+    /// The same for what an `opaque` identifier holds.
+    pub opaque_claim: Option<String>,
+    /// The same for what follows `acct:` in an `account` identifier.
+    pub account_claim: Option<String>,
     /// Departures from the specifications that are accepted.
     pub allow: BTreeSet<Leniency>,
 }
@@ -38,6 +42,8 @@ impl Default for MessageSettings {
             message_skew: Duration::from_secs(60),
             logout_ends: LogoutEnds::Session,
             email_claim: None,
+            opaque_claim: None,
+            account_claim: None,
             allow: BTreeSet::new(),
         }
     }
@@ -89,11 +95,27 @@ pub enum Leniency {
     GenericTyp,
     /// `"sid": null` for a logout token without `sid`.
     NullSid,
+    /// Security events with `sub`, which is passed over.
+    SetSub,
+    /// Security events with `exp`, which then holds.
+    SetExp,
+    /// Security events whose subject is in the event alone, as before SSF 1.0 (Okta).
+    SubjectInEvent,
+    /// Subjects with `subject_type` instead of `format`, as before RFC 9493 (Google), or complex without either.
+    UntypedSubject,
 }
 
 impl Leniency {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::MissingExp, Self::GenericTyp, Self::NullSid];
+    pub const ALL: [Self; 7] = [
+        Self::MissingExp,
+        Self::GenericTyp,
+        Self::NullSid,
+        Self::SetSub,
+        Self::SetExp,
+        Self::SubjectInEvent,
+        Self::UntypedSubject,
+    ];
 
     /// Its name in the configuration.
     #[must_use]
@@ -102,6 +124,10 @@ impl Leniency {
             Self::MissingExp => "missing_exp",
             Self::GenericTyp => "generic_typ",
             Self::NullSid => "null_sid",
+            Self::SetSub => "set_sub",
+            Self::SetExp => "set_exp",
+            Self::SubjectInEvent => "subject_in_event",
+            Self::UntypedSubject => "untyped_subject",
         }
     }
 }

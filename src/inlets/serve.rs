@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::extract::Request;
 use axum::response::Response;
 
-use super::{Cause, Inbound, Inlets, Peer, Protocol, Refused};
+use super::{Cause, Inbound, Inlets, Peer, Protocol, Reading, Refused};
 use crate::body;
 use crate::control::{Received, RefusedMessage};
 
@@ -14,19 +14,40 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// Takes a request in and answers it in the protocol's words.
 pub(super) async fn serve(protocol: &dyn Protocol, inlets: &Inlets, request: Request) -> Response {
+    let address = caller(inlets, &request);
+    let received = receive(protocol, inlets, request, address).await;
+    finish(protocol, inlets, received, address).await
+}
+
+/// Who sends a request.
+pub(super) fn caller(inlets: &Inlets, request: &Request) -> IpAddr {
     let Peer(peer) = request.extensions().get().copied().unwrap_or_default();
-    let address = inlets.address(peer, request.headers());
-    match receive(protocol, inlets, request, address).await {
+    inlets.address(peer, request.headers())
+}
+
+/// Counts what has become of a message, writes a refusal down, and gives the protocol's answer.
+pub(super) async fn finish(
+    protocol: &dyn Protocol,
+    inlets: &Inlets,
+    received: Result<Received, Refused>,
+    address: IpAddr,
+) -> Response {
+    match received {
         Ok(received) => {
-            let outcome = match received {
-                Received::Applied(_) => "applied",
-                Received::Repeated => "repeated",
-            };
-            inlets.control.metrics().inlet_message(protocol.name(), outcome);
+            count(protocol, inlets, &received);
             protocol.accepted(&received)
         }
         Err(refused) => refuse(protocol, inlets, refused, address).await,
     }
+}
+
+/// Counts a message that was taken in.
+pub(super) fn count(protocol: &dyn Protocol, inlets: &Inlets, received: &Received) {
+    let outcome = match received {
+        Received::Applied(_) => "applied",
+        Received::Repeated => "repeated",
+    };
+    inlets.control.metrics().inlet_message(protocol.name(), outcome);
 }
 
 /// The bounded request of an address, or why there is none.
@@ -46,19 +67,24 @@ pub(super) async fn refuse(
     refused: Refused,
     address: IpAddr,
 ) -> Response {
+    record(protocol, inlets, &refused, address.to_string()).await;
+    answer(protocol, &refused)
+}
+
+/// Writes a refusal down.
+pub(super) async fn record(protocol: &dyn Protocol, inlets: &Inlets, refused: &Refused, peer: String) {
     let (name, code) = (protocol.name(), refused.cause.code());
     inlets.control.metrics().inlet_message(name, code);
     let message = RefusedMessage {
         inlet: name,
         issuer: refused.issuer.clone(),
         message_id: refused.message_id.clone(),
-        peer: address.to_string(),
+        peer,
         signal: refused.signal.clone(),
         code,
         detail: refused.cause.to_string(),
     };
     inlets.control.refuse(message).await;
-    answer(protocol, &refused)
 }
 
 /// The protocol's answer to a refusal.
@@ -75,10 +101,20 @@ async fn receive(
 ) -> Result<Received, Refused> {
     let inbound = inbound(inlets, request, address).await?;
     let reading = protocol.read(&inbound, inlets).await?;
+    apply(protocol, inlets, reading, address.to_string()).await
+}
+
+/// Makes what a message says durable, with all that it causes.
+pub(super) async fn apply(
+    protocol: &dyn Protocol,
+    inlets: &Inlets,
+    reading: Reading,
+    peer: String,
+) -> Result<Received, Refused> {
     let (issuer, signal) = (reading.issuer.clone(), reading.signal.clone());
     let message_id = reading.id.as_ref().map(|id| id.text.clone()).unwrap_or_default();
     let refused = |cause: Cause| Refused { cause, issuer, message_id, signal };
-    let (message, caller) = reading.into_message(protocol.name(), address.to_string());
+    let (message, caller) = reading.into_message(protocol.name(), peer);
     match inlets.control.receive(message, &caller).await {
         Ok(Received::Repeated) if !protocol.accepts_repetitions() => Err(refused(Cause::Replayed)),
         Ok(received) => Ok(received),

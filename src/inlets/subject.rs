@@ -89,6 +89,16 @@ fn one(format: &str, identifier: &Json, issuer: &Issuer) -> Result<Target, Subje
             Ok(Target::Subject { issuer: iss.into(), sub: sub.into() })
         }
         "email" => email(text(identifier, "email")?, issuer),
+        "opaque" => {
+            by_claim(issuer.messages.opaque_claim.as_deref(), text(identifier, "id")?, issuer, "opaque_claim")
+        }
+        "account" => {
+            let uri = text(identifier, "uri")?;
+            let account = uri.strip_prefix("acct:").filter(|account| !account.is_empty());
+            let account =
+                account.ok_or_else(|| SubjectError::Malformed("`uri` is not an acct: URI".into()))?;
+            by_claim(issuer.messages.account_claim.as_deref(), account, issuer, "account_claim")
+        }
         other => Err(SubjectError::Format(other.chars().take(64).collect())),
     }
 }
@@ -100,6 +110,19 @@ fn email(address: &str, issuer: &Issuer) -> Result<Target, SubjectError> {
         return Err(SubjectError::Unknown(why.into()));
     };
     Ok(Target::Claims(vec![("iss".into(), issuer.issuer.clone()), (claim.clone(), address.into())]))
+}
+
+/// Whoever is known by a name: by the claim that the issuer's tokens have it in.
+fn by_claim(claim: Option<&str>, name: &str, issuer: &Issuer, key: &str) -> Result<Target, SubjectError> {
+    match claim {
+        Some("sub") => Ok(Target::Subject { issuer: issuer.issuer.clone(), sub: name.into() }),
+        Some(claim) => {
+            Ok(Target::Claims(vec![("iss".into(), issuer.issuer.clone()), (claim.into(), name.into())]))
+        }
+        None => Err(SubjectError::Unknown(format!(
+            "{key} of the issuer says no claim that has the subject's name"
+        ))),
+    }
 }
 
 fn format(identifier: &Json) -> Result<&str, SubjectError> {

@@ -41,9 +41,34 @@ pub(super) async fn keys(outbound: &Outbound, issuer: &Issuer) -> Result<KeySet,
     if keys.is_empty() { Err(FetchError::NoKey { url }) } else { Ok(keys) }
 }
 
-/// OpenID Connect Discovery 1.0, section 4: `jwks_uri` of the document that names this very issuer.
+/// OpenID Connect Discovery 1.0, section 4, or, where there is none, that of a transmitter of security events.
 async fn discover(outbound: &Outbound, issuer: &Issuer, reach: Reach) -> Result<String, FetchError> {
     let url = format!("{}/.well-known/openid-configuration", issuer.issuer.trim_end_matches('/'));
+    match (discover_at(outbound, issuer, reach, url).await, ssf_configuration(&issuer.issuer)) {
+        (Err(none @ FetchError::Status { status: 404, .. }), Some(url)) => {
+            discover_at(outbound, issuer, reach, url).await.map_err(|_| none)
+        }
+        (found, _) => found,
+    }
+}
+
+/// Where a transmitter of security events describes itself (Shared Signals 1.0, section 7.2).
+#[must_use]
+pub fn ssf_configuration(issuer: &str) -> Option<String> {
+    let (scheme, rest) = issuer.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.trim_end_matches('/');
+    let separator = if path.is_empty() { "" } else { "/" };
+    Some(format!("{scheme}://{host}/.well-known/ssf-configuration{separator}{path}"))
+}
+
+/// `jwks_uri` of the document that names this very issuer.
+async fn discover_at(
+    outbound: &Outbound,
+    issuer: &Issuer,
+    reach: Reach,
+    url: String,
+) -> Result<String, FetchError> {
     let answer = get(outbound, &url, "application/json", reach).await?;
     let wrong = |why| FetchError::Discovery { url: url.clone(), why };
     let document = Json::parse(answer.body()).map_err(|_| wrong("not JSON without duplicate members"))?;

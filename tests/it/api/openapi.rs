@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{control_plane, get, text};
 
 /// Every call of the contract.
-const CALLS: [&str; 24] = [
+const CALLS: [&str; 25] = [
     "DELETE /v1/keys/{id}",
     "GET /livez",
     "GET /metrics",
@@ -25,6 +25,7 @@ const CALLS: [&str; 24] = [
     "POST /inlets/keycloak/{issuer}/realm/{action}",
     "POST /inlets/keycloak/{issuer}/{action}",
     "POST /inlets/revoke",
+    "POST /inlets/ssf/push/{stream}",
     "POST /v1/check",
     "POST /v1/inlets/{id}/try",
     "POST /v1/keys",
@@ -59,8 +60,9 @@ async fn every_call_in_the_document_is_routed_and_wants_the_key_that_it_says() {
     let document = get(&plane, "/v1/openapi.json").await.json().unwrap();
     assert_eq!(document["components"]["securitySchemes"]["key"]["scheme"], "bearer");
     for (method, path, operation) in operations(&document) {
-        let path =
-            ["{id}", "{issuer}", "{action}"].iter().fold(path, |path, part| path.replace(part, "r1-0000"));
+        let path = ["{id}", "{issuer}", "{action}", "{stream}"]
+            .iter()
+            .fold(path, |path, part| path.replace(part, "r1-0000"));
         let status = plane.api().call(method.parse().unwrap(), &path).send().await.unwrap().status.as_u16();
         let expect: &[u16] = match operation["security"] == serde_json::json!([{}]) {
             false => &[401],
@@ -84,6 +86,7 @@ async fn every_call_documents_its_problems_under_a_name_of_its_own() {
         for (status, response) in responses {
             // Inlets answer as their protocols have it.
             let (media_type, name) = match path.starts_with("/inlets") {
+                true if path.starts_with("/inlets/ssf") => ("application/json", "SetError"),
                 true => ("application/json", "OauthError"),
                 false => ("application/problem+json", "Problem"),
             };

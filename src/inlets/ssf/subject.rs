@@ -1,0 +1,120 @@
+//! Of whom a security event speaks (Shared Signals 1.0, section 3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_core::json::Json;
+
+use super::super::Cause;
+use super::super::subject::{self, SubjectError};
+use crate::config::Issuer;
+use crate::control::Target;
+
+/// The members of a complex subject that are looked at; the others only narrow it, and are passed over.
+const PROCESSED: [&str; 2] = ["user", "session"];
+/// All members of a complex subject.
+const MEMBERS: [&str; 7] = ["user", "device", "session", "application", "tenant", "org_unit", "group"];
+
+/// What an event is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum About {
+    /// One session.
+    Session(Target),
+    /// One token.
+    Token(Target),
+    /// Somebody, by all names that are known.
+    Holder(Vec<Target>),
+}
+
+/// How a transmitter names subjects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Naming<'a> {
+    /// The transmitter; as a subject's issuer it stands for the issuer of the tokens.
+    pub(super) transmitter: &'a str,
+    /// The issuer of the tokens.
+    pub(super) tokens_of: &'a Issuer,
+    /// Members of complex subjects that must be processed.
+    pub(super) critical: &'a BTreeSet<String>,
+    /// Whether a subject without `format` may be understood by other signs.
+    pub(super) untyped: bool,
+}
+
+/// What a subject means. A session is only looked for where the event can be about one.
+pub(super) fn resolve(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
+    let subject = normal(subject, naming);
+    let issuer = naming.tokens_of;
+    match subject.get("format").and_then(Json::as_text) {
+        Some("complex") => complex(&subject, naming, of_session),
+        Some("jwt_id") => {
+            let jti = text(&subject, "jti")?.to_owned();
+            expect_issuer(text(&subject, "iss")?, issuer)?;
+            Ok(About::Token(Target::Token { issuer: issuer.issuer.clone(), jti }))
+        }
+        _ => Ok(About::Holder(subject::resolve(&subject, issuer)?)),
+    }
+}
+
+fn complex(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
+    let issuer = naming.tokens_of;
+    let Json::Object(members) = subject else { return Err(malformed("a complex subject is an object")) };
+    let unprocessed = |name: &&String| naming.critical.contains(*name) && !PROCESSED.contains(&name.as_str());
+    if let Some(name) = members.keys().find(unprocessed) {
+        let detail = format!("the subject's member `{name}` is critical, and not understood here");
+        return Err(Cause::rule("subject_critical", detail));
+    }
+    match (members.get("session").filter(|_| of_session), members.get("user")) {
+        (Some(session), _) => match session.get("format").and_then(Json::as_text) {
+            Some("opaque") => {
+                let sid = text(session, "id")?.to_owned();
+                Ok(About::Session(Target::Session { issuer: issuer.issuer.clone(), sid }))
+            }
+            Some(other) => Err(SubjectError::Format(other.chars().take(64).collect()).into()),
+            None => Err(malformed("`format` of the session is missing or not a text")),
+        },
+        (None, Some(user)) => Ok(About::Holder(subject::resolve(user, issuer)?)),
+        (None, None) => {
+            let why = "the complex subject names neither a user nor, where the event is about one, a session";
+            Err(SubjectError::Unknown(why.into()).into())
+        }
+    }
+}
+
+/// The subject with `format` where it can be told, and the issuer of the tokens for the transmitter.
+fn normal(subject: &Json, naming: &Naming<'_>) -> Json {
+    match subject {
+        Json::List(list) => Json::List(list.iter().map(|item| normal(item, naming)).collect()),
+        Json::Object(members) => {
+            let mut members: BTreeMap<String, Json> =
+                members.iter().map(|(name, value)| (name.clone(), normal(value, naming))).collect();
+            if naming.untyped && !members.contains_key("format") {
+                let is_complex =
+                    MEMBERS.iter().any(|name| matches!(members.get(*name), Some(Json::Object(_))));
+                let format = match members.remove("subject_type") {
+                    Some(Json::Text(typ)) => Some(Json::Text(typ.replace('-', "_"))),
+                    _ if is_complex => Some(Json::Text("complex".into())),
+                    _ => None,
+                };
+                members.extend(format.map(|format| ("format".to_owned(), format)));
+            }
+            if let Some(Json::Text(iss)) = members.get_mut("iss")
+                && iss == naming.transmitter
+            {
+                iss.clone_from(&naming.tokens_of.issuer);
+            }
+            Json::Object(members)
+        }
+        other => other.clone(),
+    }
+}
+
+fn expect_issuer(iss: &str, issuer: &Issuer) -> Result<(), SubjectError> {
+    if iss == issuer.issuer { Ok(()) } else { Err(SubjectError::Issuer(iss.chars().take(200).collect())) }
+}
+
+fn text<'a>(identifier: &'a Json, name: &str) -> Result<&'a str, Cause> {
+    let text = identifier.get(name).and_then(Json::as_text).filter(|text| !text.is_empty());
+    text.ok_or_else(|| malformed(&format!("`{name}` is missing or not a text")))
+}
+
+fn malformed(why: &str) -> Cause {
+    SubjectError::Malformed(why.into()).into()
+}

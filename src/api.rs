@@ -21,6 +21,7 @@ mod observe;
 mod openapi;
 mod query;
 mod revocations;
+mod ssf;
 mod take_back;
 
 use axum::routing::get;
@@ -65,6 +66,9 @@ fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))
         .routes(routes!(inlets::foresee))
+        .routes(routes!(ssf::read, ssf::add, ssf::remove))
+        .routes(routes!(ssf::verify))
+        .routes(routes!(ssf::set_status))
         .routes(routes!(openapi::document))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

@@ -20,6 +20,7 @@ mod remote;
 mod revoke;
 pub mod serve;
 mod show;
+mod ssf;
 mod table;
 mod take_back;
 mod time;
@@ -85,6 +86,8 @@ enum Verb {
     Issuers(issuers::Issuers),
     /// Try what an identity provider's message would do
     Inlet(inlet::InletArgs),
+    /// Manage streams of security events at their transmitters (Shared Signals)
+    Ssf(ssf::SsfArgs),
     /// Print configurations for what enforces
     Config(config::Config),
     /// Print a completion script for a shell
@@ -118,6 +121,7 @@ impl Cli {
             Verb::Key(verb) => verb.run(remote, &out),
             Verb::Issuers(verb) => verb.run(remote, &out),
             Verb::Inlet(verb) => verb.run(remote, &out),
+            Verb::Ssf(verb) => verb.run(remote, &out),
             Verb::Config(verb) => verb.run(&out),
             Verb::Completions(verb) => verb.run(&out),
             Verb::Man => completions::man(&out),

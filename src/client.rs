@@ -17,7 +17,8 @@ use ureq::{Agent, Body};
 
 use crate::api::model::{
     CapturedMessage, CheckAnswer, CheckRequest, Edges, Events, InletAnswer, Issuers, Keys, NewKey,
-    NewKeyAnswer, NewRevocation, Problem, Revocation, RevocationAnswer, Revocations, Secret, TakeBack,
+    NewKeyAnswer, NewRevocation, NewStreamStatus, Problem, Revocation, RevocationAnswer, Revocations, Secret,
+    Stream, TakeBack, Verification,
 };
 
 pub use batch::BatchResults;
@@ -162,6 +163,35 @@ impl Client {
         self.post(&format!("/v1/inlets/{}/try", segment(inlet)), message, None)
     }
 
+    /// `GET /v1/ssf/{name}`.
+    pub fn stream(&self, name: &str) -> Result<Answer<Stream>, ClientError> {
+        self.get(&format!("/v1/ssf/{}", segment(name)), &[])
+    }
+
+    /// `POST /v1/ssf/{name}`.
+    pub fn add_stream(&self, name: &str) -> Result<Answer<Stream>, ClientError> {
+        self.post(&format!("/v1/ssf/{}", segment(name)), &(), None)
+    }
+
+    /// `POST /v1/ssf/{name}/verify`.
+    pub fn verify_stream(&self, name: &str) -> Result<Answer<Verification>, ClientError> {
+        self.post(&format!("/v1/ssf/{}/verify", segment(name)), &(), None)
+    }
+
+    /// `POST /v1/ssf/{name}/status`.
+    pub fn set_stream_status(
+        &self,
+        name: &str,
+        status: &NewStreamStatus,
+    ) -> Result<Answer<Stream>, ClientError> {
+        self.post(&format!("/v1/ssf/{}/status", segment(name)), status, None)
+    }
+
+    /// `DELETE /v1/ssf/{name}`.
+    pub fn remove_stream(&self, name: &str) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/ssf/{}", segment(name)))
+    }
+
     /// `GET /v1/keys`.
     pub fn keys(&self) -> Result<Answer<Keys>, ClientError> {
         self.get("/v1/keys", &[])
@@ -174,7 +204,11 @@ impl Client {
 
     /// `DELETE /v1/keys/{id}`.
     pub fn delete_key(&self, id: &str) -> Result<(), ClientError> {
-        let request = self.request(Method::DELETE, &format!("/v1/keys/{}", segment(id)), &[]);
+        self.delete(&format!("/v1/keys/{}", segment(id)))
+    }
+
+    fn delete(&self, path: &str) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, path, &[]);
         let response =
             request.body(()).map_err(ureq::Error::Http).and_then(|request| self.agent.run(request));
         self.succeeded(response).map(drop)

@@ -137,7 +137,8 @@ pub async fn serve(
         .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
     let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams);
-    drop(routes.send_replace(crate::api::router(inlets)));
+    drop(routes.send_replace(crate::api::router(inlets.clone())));
+    let streams = tokio::spawn(crate::inlets::ssf::keep_up(inlets, halt.clone()));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));
     let issuers = tokio::spawn(Arc::clone(control.directory()).keep_fresh(halt.clone()));
     let published = address
@@ -172,6 +173,7 @@ pub async fn serve(
         }
         let _ = house.await;
         let _ = issuers.await;
+        let _ = streams.await;
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         warn!("some calls were not finished in time");

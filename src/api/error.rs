@@ -9,6 +9,7 @@ use portcullis_core::selector::SelectorError;
 
 use super::model::{FieldProblem, Kind, Problem};
 use crate::control::{ControlError, Refusal};
+use crate::inlets::ssf::TransmitterError;
 use crate::log::LogError;
 
 /// Why a call has not done what was asked. What the caller may know is in the problem document; what only the
@@ -67,6 +68,14 @@ pub(super) enum Code {
     Timeout,
     /// No space is left for the log.
     LogFull,
+    /// No stream of security events has that name here, or there is none at the transmitter.
+    NoStream,
+    /// Something must be configured before this can be done.
+    NotConfigured,
+    /// A transmitter wants to be asked less often.
+    TooSoon,
+    /// A transmitter cannot be reached, or refuses.
+    Transmitter,
 }
 
 impl Code {
@@ -93,6 +102,10 @@ impl Code {
             Self::LogUnavailable => "log_unavailable",
             Self::Timeout => "timeout",
             Self::LogFull => "log_full",
+            Self::NoStream => "no_stream",
+            Self::NotConfigured => "not_configured",
+            Self::TooSoon => "too_soon",
+            Self::Transmitter => "transmitter",
         }
     }
 
@@ -101,10 +114,14 @@ impl Code {
             Self::NotJson | Self::InvalidQuery => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Scope | Self::Issuer => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchRoute | Self::NoStream => StatusCode::NOT_FOUND,
+            Self::TooSoon => StatusCode::TOO_MANY_REQUESTS,
+            Self::Transmitter => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NotInForce | Self::AlreadyReinstated | Self::LastAdminKey => StatusCode::CONFLICT,
+            Self::NotInForce | Self::AlreadyReinstated | Self::LastAdminKey | Self::NotConfigured => {
+                StatusCode::CONFLICT
+            }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidField | Self::FieldNotApplicable | Self::Refused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -172,6 +189,18 @@ impl ApiError {
             code: self.name.unwrap_or(self.code.name()).to_owned(),
             errors: self.errors,
         }
+    }
+}
+
+impl From<TransmitterError> for ApiError {
+    fn from(error: TransmitterError) -> Self {
+        let code = match &error {
+            TransmitterError::NoStream(_) => Code::NoStream,
+            TransmitterError::TooSoon => Code::TooSoon,
+            TransmitterError::Secret(_) | TransmitterError::NoPublicUrl => Code::NotConfigured,
+            _ => Code::Transmitter,
+        };
+        Self::new(code, bounded(&error.to_string()))
     }
 }
 

@@ -16,6 +16,7 @@ mod problem;
 mod receipt;
 mod revocation;
 mod secret;
+mod stream;
 
 pub use check::{CheckAnswer, CheckRequest};
 pub use claims::ClaimValues;
@@ -29,3 +30,4 @@ pub use problem::{FieldProblem, Problem};
 pub use receipt::{EdgeReceipt, Receipts};
 pub use revocation::{Actor, BatchLine, NewRevocation, Revocation, RevocationAnswer, Revocations, TakeBack};
 pub use secret::Secret;
+pub use stream::{NewStreamStatus, Stream, StreamState, Verification};

@@ -77,8 +77,24 @@ pub(super) struct ItemBodyProblems;
 pub(super) struct CreateProblems;
 /// Problems of calls that take a revocation back.
 pub(super) struct TakeBackProblems;
+/// Problems of calls that a transmitter of security events has a part in.
+pub(super) struct TransmitterProblems;
+/// The same with a body.
+pub(super) struct TransmitterBodyProblems;
 /// The problem of a probe.
 pub(super) struct NotReadyProblem;
+
+impl IntoResponses for TransmitterProblems {
+    fn responses() -> Responses {
+        problems(&[401, 403, 404, 409, 429, 502, 503])
+    }
+}
+
+impl IntoResponses for TransmitterBodyProblems {
+    fn responses() -> Responses {
+        problems(&[400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 502, 503])
+    }
+}
 
 impl IntoResponses for PlainProblems {
     fn responses() -> Responses {
@@ -155,12 +171,17 @@ const fn meaning(status: u16) -> &'static str {
         403 => "The key lacks the scope, or is limited to other issuers",
         404 => "Nothing has that id",
         408 => "The body did not arrive in time",
-        409 => "It is no longer in force, has been reinstated before, or is the last admin key",
+        409 => {
+            "It is no longer in force, has been reinstated before, is the last admin key, or something must be \
+             configured first"
+        }
         413 => "The body is too large",
         415 => "The content type is wrong",
         422 => {
             "A field is unknown, missing or wrong, or the request makes no sense; `errors` names the field"
         }
+        429 => "The transmitter wants to be asked less often",
+        502 => "The transmitter cannot be reached, or refuses; `detail` says what it answered",
         507 => "No space is left for the log; nothing was changed",
         _ => "Starting, shutting down, or the log cannot be used",
     }

@@ -153,6 +153,7 @@ impl Failure {
             (401, _) => Some("set PORTCULLIS_KEY to an API key, or give one with --key-file"),
             (403, "scope") => Some("ask whoever holds an admin key for one: `portcullis key create`"),
             (403, "issuer") => Some("this key is limited to other issuers"),
+            (404, "no_stream") => None,
             (404, _) => Some("`portcullis list --status all` shows the ids"),
             (408 | 503 | 504, _) => Some("try again in a moment; GET /readyz says whether it is ready"),
             (507, _) => Some("the control plane's disk or log is full; make room, nothing was changed"),

@@ -1,7 +1,8 @@
 //! Shared Signals (SSF 1.0, CAEP 1.0, RISC 1.0): a transmitter says what has happened to sessions and accounts.
 //!
 //! `set` verifies and understands a security event token, `subject` says of whom it speaks, and both ways in end
-//! in `take`: the transmitter pushes (RFC 8935, here) or is asked. `streams` holds what is known of each stream.
+//! in `take`: the transmitter pushes (RFC 8935, here) or is asked (RFC 8936, `poll`). `transmitter` makes the calls to it, `manage` those that an
+//! operator wants, and `streams` holds what is known of each stream.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -9,14 +10,19 @@ use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 mod answer;
+pub(crate) mod manage;
+mod poll;
 mod set;
 mod streams;
 mod subject;
+mod transmitter;
 
 pub(crate) use answer::SetError;
 pub(crate) use streams::{Stream, Streams};
+pub(crate) use transmitter::{Told, TransmitterError};
 
 use self::answer::SetProblems;
 use super::{Cause, Inbound, Inlets, Protocol, Reading, Refused, serve};
@@ -50,14 +56,31 @@ pub(super) async fn receive(State(inlets): State<Inlets>, request: Request) -> R
         let inbound = serve::inbound(&inlets, request, address).await?;
         let stream = pushed_to(&inbound, &inlets)?;
         let raw = inbound.text()?;
-        take(&inlets, stream, raw.trim(), address.to_string()).await
+        take(&inlets, stream, raw.trim(), None, address.to_string()).await
     };
     serve::finish(&Ssf, &inlets, received.await, address).await
 }
 
-/// Makes a security event of a stream durable, with what follows from it.
-async fn take(inlets: &Inlets, stream: &Stream, raw: &str, peer: String) -> Result<Received, Refused> {
+/// Keeps up with all streams until `stop`.
+pub(crate) async fn keep_up(inlets: Inlets, stop: CancellationToken) {
+    let streams = inlets.streams().iter().map(|stream| poll::keep_up(&inlets, stream, &stop));
+    futures_util::future::join_all(streams).await;
+}
+
+/// Makes a security event of a stream durable, with what follows from it. `named` is what its `jti` must be.
+async fn take(
+    inlets: &Inlets,
+    stream: &Stream,
+    raw: &str,
+    named: Option<&str>,
+    peer: String,
+) -> Result<Received, Refused> {
     let heard = set::read(inlets, stream, raw).await?;
+    let jti = heard.reading.id.as_ref().map(|id| id.text.as_str());
+    if named.is_some() && named != jti {
+        let cause = Cause::rule("jti_wrong", "it was delivered under another jti than it has");
+        return Err(Refused { issuer: stream.settings.transmitter.clone(), ..Refused::unread(cause) });
+    }
     let received = serve::apply(&Ssf, inlets, heard.reading, peer).await?;
     stream.note(heard.news, inlets.control().time_ms());
     Ok(received)

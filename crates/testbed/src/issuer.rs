@@ -65,6 +65,15 @@ impl Issuer {
     ///
     /// If there is no free port.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Router::new()).await
+    }
+
+    /// The same, with routes of the test's own at its address.
+    ///
+    /// # Errors
+    ///
+    /// If there is no free port.
+    pub async fn start_with(routes: Router) -> Result<Self> {
         let first = key::first().await?;
         let keys =
             Keys { issuer: String::new(), signing: first, published: vec![first], broken: None, fetched: 0 };
@@ -73,7 +82,8 @@ impl Issuer {
             .route("/jwks", get(jwks))
             .route("/moved", get(moved))
             .route("/.well-known/openid-configuration", get(discovery))
-            .with_state(keys.clone());
+            .with_state(keys.clone())
+            .merge(routes);
         let server = Server::start(router).await?;
         let name = format!("http://{}", server.address());
         lock(&keys).issuer.clone_from(&name);

@@ -161,3 +161,55 @@ fn event_kind(text: &str) -> Result<EventKind, String> {
         format!("`{text}` is not one of {}", names.join(", "))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::file::parse;
+
+    const ISSUER: &str = "[[issuers]]\nissuer = \"https://idp.example\"\naudiences = [\"a\"]\n";
+
+    fn read(lines: &str) -> Result<Stream, String> {
+        let head = "[[ssf]]\nname = \"idp\"\ntransmitter = \"https://idp.example\"\n";
+        let config = parse(&format!("{ISSUER}{head}{lines}"), Path::new("x"));
+        config.map(|mut config| config.streams.remove(0)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_stream_has_defaults() {
+        let stream = read("delivery = \"poll\"\n[ssf.actions]\ncredential-change = \"cut_off\"").unwrap();
+        assert_eq!((stream.tokens_of.as_str(), stream.audiences), ("https://idp.example", vec!["a".into()]));
+        assert_eq!(stream.delivery, Delivery::Poll { short: false, interval: POLL_INTERVAL });
+        assert_eq!(stream.credential, Credential::None);
+        assert!(stream.events.contains(&EventKind::CredentialChange));
+        assert!(!stream.events.contains(&EventKind::TokenClaimsChange));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |lines: &str, expect: &str| {
+            let error = read(lines).unwrap_err();
+            assert!(error.contains(expect), "{lines}: {error}");
+        };
+        check("", "delivery");
+        check("delivery = \"pull\"", "not one of push, poll, short_poll");
+        check("delivery = \"push\"\npoll_interval = \"1s\"", "only for delivery by poll");
+        check("delivery = \"poll\"\nauthorization_env = \"A\"", "only for delivery by push");
+        check("delivery = \"push\"\nauthorization_env = \"A\"\nauthorization_file = \"a\"", "not in both");
+        check("delivery = \"push\"\ntokens_of = \"https://other.example\"", "not an issuer of [[issuers]]");
+        check("delivery = \"push\"\nevents = [\"logout\"]", "not one of session-revoked");
+        check("delivery = \"push\"\n[ssf.actions]\nlogout = \"ignore\"", "not one of session-revoked");
+        check(
+            "delivery = \"push\"\n[ssf.actions]\naccount-enabled = \"cut_off\"",
+            "not one of ignore, reinstate",
+        );
+        check("delivery = \"push\"\ntoken_env = \"A\"\nclient_id = \"c\"", "not both");
+        check("delivery = \"push\"\nclient_id = \"c\"", "client credentials are");
+        check(
+            "delivery = \"push\"\n[[ssf]]\nname = \"idp\"\ntransmitter = \"https://idp.example\"\ndelivery = \"push\"",
+            "another stream",
+        );
+    }
+}

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::transmitter::TransmitterError;
 use crate::auth::SecretHash;
 use crate::clock::UnixMillis;
 use crate::config;
@@ -21,15 +22,34 @@ pub(crate) struct Stream {
     live: Mutex<Live>,
     /// When the transmitter last proved that events arrive.
     verified: watch::Sender<Option<UnixMillis>>,
+    /// Whether the stream at the transmitter may be another one.
+    changed: Notify,
+}
+
+/// A stream at its transmitter.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Known {
+    /// The transmitter's name for it.
+    pub(crate) stream_id: String,
+    /// Where it is delivered, or is to be asked for.
+    pub(crate) endpoint: Option<String>,
 }
 
 /// What is known of a stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Live {
     /// What the next verification that was asked for must bring.
     challenge: Option<SecretHash>,
     /// Members of complex subjects that the transmitter calls critical.
     pub(crate) critical: BTreeSet<String>,
+    /// The stream at the transmitter.
+    known: Option<Known>,
+    /// An access token for the transmitter, and until when it is used.
+    token: Option<(String, UnixMillis)>,
+    /// When the transmitter last answered a poll.
+    pub(crate) polled_at_ms: Option<UnixMillis>,
+    /// Why the last attempt to ask the transmitter failed, if it did.
+    pub(crate) failure: Option<String>,
     /// When an event last arrived.
     pub(crate) received_at_ms: Option<UnixMillis>,
     /// What the transmitter last said of the stream, and why.
@@ -50,14 +70,30 @@ pub(super) enum News {
     },
 }
 
+// The token is a secret.
+impl std::fmt::Debug for Live {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Live")
+            .field("known", &self.known)
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Streams {
     pub(crate) fn new(settings: &[config::Stream]) -> Self {
         let stream = |settings: &config::Stream| Stream {
             settings: settings.clone(),
             live: Mutex::default(),
             verified: watch::Sender::new(None),
+            changed: Notify::new(),
         };
         Self(settings.iter().map(stream).collect())
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
+        self.0.iter()
     }
 
     /// A stream by its name.
@@ -85,6 +121,67 @@ impl Stream {
             (Some(state), Some(challenge)) => SecretHash::of(state).matches(challenge),
             (Some(_), None) => false,
         }
+    }
+
+    /// The next verification must bring this state; tells when it has.
+    pub(super) fn challenge(&self, state: &str) -> watch::Receiver<Option<UnixMillis>> {
+        self.lock().challenge = Some(SecretHash::of(state));
+        self.verified.subscribe()
+    }
+
+    /// When the transmitter last proved that events arrive.
+    pub(crate) fn verified_at_ms(&self) -> Option<UnixMillis> {
+        *self.verified.borrow()
+    }
+
+    /// Keeps what the transmitter says of itself.
+    pub(super) fn learn(&self, critical: BTreeSet<String>) {
+        self.lock().critical = critical;
+    }
+
+    /// Keeps which stream it is at the transmitter, and wakes who waits for another one.
+    pub(super) fn know(&self, known: Option<Known>) {
+        let mut live = self.lock();
+        if live.known != known {
+            live.known = known;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Done when the stream at the transmitter may be another one.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// An access token that is still good.
+    pub(super) fn token(&self, now_ms: UnixMillis) -> Option<String> {
+        let live = self.lock();
+        live.token.as_ref().filter(|(_, until)| now_ms < *until).map(|(token, _)| token.clone())
+    }
+
+    pub(super) fn keep_token(&self, token: Option<(String, UnixMillis)>) {
+        self.lock().token = token;
+    }
+
+    /// The transmitter has answered a poll.
+    pub(super) fn polled(&self, now_ms: UnixMillis) {
+        let mut live = self.lock();
+        live.polled_at_ms = Some(now_ms);
+        live.failure = None;
+    }
+
+    /// The transmitter could be asked.
+    pub(super) fn recovered(&self) {
+        self.lock().failure = None;
+    }
+
+    /// The transmitter could not be asked; whether that is for another reason than the last time.
+    pub(super) fn failed(&self, error: &TransmitterError) -> bool {
+        let error = error.to_string();
+        let mut live = self.lock();
+        let is_new = live.failure.as_ref() != Some(&error);
+        live.failure = Some(error);
+        is_new
     }
 
     /// Keeps what an event has said.

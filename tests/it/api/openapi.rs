@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::support::{control_plane, get, text};
 
 /// Every call of the contract.
-const CALLS: [&str; 25] = [
+const CALLS: [&str; 30] = [
     "DELETE /v1/keys/{id}",
+    "DELETE /v1/ssf/{id}",
     "GET /livez",
     "GET /metrics",
     "GET /readyz",
@@ -19,6 +20,7 @@ const CALLS: [&str; 25] = [
     "GET /v1/openapi.json",
     "GET /v1/revocations",
     "GET /v1/revocations/{id}",
+    "GET /v1/ssf/{id}",
     "POST /inlets/backchannel-logout",
     "POST /inlets/global-token-revocation",
     "POST /inlets/introspect",
@@ -33,6 +35,9 @@ const CALLS: [&str; 25] = [
     "POST /v1/revocations/batch",
     "POST /v1/revocations/{id}/reinstate",
     "POST /v1/revocations/{id}/undo",
+    "POST /v1/ssf/{id}",
+    "POST /v1/ssf/{id}/status",
+    "POST /v1/ssf/{id}/verify",
 ];
 
 /// Method, path and description of each call in the document.

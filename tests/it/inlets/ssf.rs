@@ -1,5 +1,8 @@
 //! Shared Signals: security events that are pushed, and that are polled.
 
 mod events;
+mod manage;
+mod poll;
 mod rules;
 mod support;
+mod transmitter;

@@ -1,0 +1,217 @@
+//! Delivery by poll (RFC 8936): one task for each stream.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use portcullis_core::json::Json;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::super::{Inlets, Protocol as _, serve};
+use super::answer::{self, SetError};
+use super::streams::Stream;
+use super::transmitter::{Transmitter, TransmitterError};
+use super::{Ssf, take};
+use crate::config::Delivery;
+use crate::outbound::{Limits, OutboundError};
+
+/// Most events that are asked for at a time.
+const MAX_EVENTS: usize = 50;
+/// What an answer may cost. A long poll is over when the transmitter has nothing in this time.
+const LIMITS: Limits = Limits { bytes: 4 * 1024 * 1024, time: Duration::from_secs(90) };
+/// A long poll without events that is answered sooner was none.
+const SHORT: Duration = Duration::from_secs(1);
+/// First and longest pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What becomes of events: told to the transmitter with the next question.
+#[derive(Default)]
+struct Outcomes {
+    ack: Vec<String>,
+    set_errs: BTreeMap<String, SetError>,
+    /// Whether some were left for later.
+    held_back: bool,
+}
+
+/// Keeps up with one stream until `stop`. A transmitter that is down is asked again and again.
+pub(super) async fn keep_up(inlets: &Inlets, stream: &Stream, stop: &CancellationToken) {
+    let mut pause = Pause::default();
+    loop {
+        let outcome = stop.run_until_cancelled(attempt(inlets, stream, &mut pause)).await;
+        let error = match outcome {
+            None => return,
+            Some(Ok(())) => return stream.recovered(),
+            Some(Err(error)) => error,
+        };
+        if stream.failed(&error) {
+            warn!(stream = stream.settings.name, %error, "the transmitter cannot be used; it will be asked again");
+        }
+        let waited = stop.run_until_cancelled(async {
+            tokio::select! {
+                () = sleep(pause.next()) => {}
+                () = stream.changed() => {}
+            }
+        });
+        if waited.await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn attempt(inlets: &Inlets, stream: &Stream, pause: &mut Pause) -> Result<(), TransmitterError> {
+    let (short, interval) = match &stream.settings.delivery {
+        Delivery::Poll { short, interval } => (*short, *interval),
+        // Only what it says of itself; one that says nothing has no critical members.
+        Delivery::Push(_) => {
+            return match Transmitter::of(inlets, stream).await {
+                Ok(_) | Err(TransmitterError::Status { status: 404, .. }) => Ok(()),
+                Err(error) => Err(error),
+            };
+        }
+    };
+    let transmitter = Transmitter::of(inlets, stream).await?;
+    match poll(inlets, stream, &transmitter, short, interval, pause).await {
+        Ok(never) => match never {},
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks for events again and again, and answers for those of the time before.
+async fn poll(
+    inlets: &Inlets,
+    stream: &Stream,
+    transmitter: &Transmitter<'_>,
+    short: bool,
+    interval: Duration,
+    pause: &mut Pause,
+) -> Result<Infallible, TransmitterError> {
+    let there = transmitter.find_only().await?;
+    let why = "the stream has no endpoint_url to be polled at";
+    let url = there.endpoint.ok_or(TransmitterError::Answer { url: there.stream_id, why })?;
+    info!(stream = stream.settings.name, url, "polling");
+    let mut outcomes = Outcomes::default();
+    loop {
+        let asked = Instant::now();
+        let answer = match transmitter.poll(&url, &question(&outcomes, short), LIMITS).await {
+            Err(TransmitterError::Outbound(OutboundError::Timeout(_))) if !short => Json::Null,
+            answer => answer?,
+        };
+        stream.polled(inlets.control().time_ms());
+        pause.reset();
+        let sets = match answer.get("sets") {
+            Some(Json::Object(sets)) => sets.iter(),
+            None => Default::default(),
+            Some(_) => {
+                return Err(TransmitterError::Answer { url, why: "`sets` is not an object" });
+            }
+        };
+        let more = matches!(answer.get("moreAvailable"), Some(Json::Bool(true))) || sets.len() > 0;
+        outcomes = Outcomes::default();
+        for (jti, set) in sets {
+            outcomes.add(inlets, stream, &url, jti, set.as_text().unwrap_or_default()).await;
+        }
+        if outcomes.held_back {
+            return Err(TransmitterError::HeldBack);
+        }
+        if !more && (short || asked.elapsed() < SHORT) {
+            sleep(jittered(interval)).await;
+        }
+    }
+}
+
+fn question(outcomes: &Outcomes, short: bool) -> Value {
+    let mut question = json!({"maxEvents": MAX_EVENTS, "returnImmediately": short});
+    if let Value::Object(members) = &mut question {
+        if !outcomes.ack.is_empty() {
+            members.insert("ack".into(), json!(outcomes.ack));
+        }
+        if !outcomes.set_errs.is_empty() {
+            members.insert("setErrs".into(), json!(outcomes.set_errs));
+        }
+    }
+    question
+}
+
+impl Outcomes {
+    /// Takes an event in; what is durable, known already, or passed over is acknowledged.
+    async fn add(&mut self, inlets: &Inlets, stream: &Stream, url: &str, jti: &str, raw: &str) {
+        let refused = match take(inlets, stream, raw, Some(jti), url.to_owned()).await {
+            Ok(received) => {
+                serve::count(&Ssf, inlets, &received);
+                self.ack.push(jti.to_owned());
+                return;
+            }
+            Err(refused) => refused,
+        };
+        // Not the event's fault: without an answer it comes again.
+        if refused.cause.general().is_some() {
+            warn!(stream = stream.settings.name, error = %refused.cause, "an event is left for later");
+            self.held_back = true;
+            return;
+        }
+        serve::record(&Ssf, inlets, &refused, url.to_owned()).await;
+        if answer::is_passed_over(&refused.cause) {
+            self.ack.push(jti.to_owned());
+        } else {
+            let (_, error) = Ssf.error(&refused.cause);
+            self.set_errs.insert(jti.to_owned(), answer::document(error, &refused.cause));
+        }
+    }
+}
+
+/// How long to wait after a failure: twice as long after each further one.
+#[derive(Debug, Default)]
+struct Pause(u32);
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.0.min(6)).min(LONGEST_PAUSE);
+        self.0 = self.0.saturating_add(1);
+        jittered(pause)
+    }
+
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
+/// Between half of a time and all of it, so that receivers do not all call at once.
+fn jittered(time: Duration) -> Duration {
+    let half = time / 2;
+    // Without randomness, the longest.
+    let part = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
+    half + half.mul_f64(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_bound_and_start_again() {
+        let mut pause = Pause::default();
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            let (longest, seen) = (Duration::from_secs(seconds), pause.next());
+            assert!(longest / 2 <= seen && seen <= longest, "{seen:?} of {longest:?}");
+        }
+        pause.reset();
+        assert!(pause.next() <= FIRST_PAUSE);
+    }
+
+    #[test]
+    fn a_question_has_answers_only_where_there_are_some() {
+        let outcomes = Outcomes { ack: vec!["a".into()], ..Outcomes::default() };
+        assert_eq!(
+            question(&outcomes, true),
+            json!({"maxEvents": 50, "returnImmediately": true, "ack": ["a"]})
+        );
+        assert_eq!(
+            question(&Outcomes::default(), false),
+            json!({"maxEvents": 50, "returnImmediately": false})
+        );
+    }
+}

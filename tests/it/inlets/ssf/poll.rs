@@ -1,0 +1,130 @@
+//! Delivery by poll, long and short.
+
+use std::time::Duration;
+
+use portcullis_testbed::ControlPlane;
+use serde_json::{Value, json};
+
+use super::support::*;
+use super::transmitter::{TOKEN, Transmitter};
+use crate::inlets::support::{SETTINGS, events, now, rejected_as};
+use crate::support::{run, setup};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A stream that is polled, and a control plane that polls it once it is added.
+async fn start(transmitter: &Transmitter, lines: &str) -> ControlPlane {
+    let issuer = transmitter.issuer();
+    let stream = format!(
+        "[[ssf]]\nname = \"idp\"\ntransmitter = \"{}\"\ntoken_env = \"SSF_TOKEN\"\n{lines}\n",
+        issuer.name()
+    );
+    let setup = setup().issuer(issuer, SETTINGS).config(&stream).env("SSF_TOKEN", TOKEN);
+    setup.start().await.unwrap()
+}
+
+async fn added(lines: &str) -> (Transmitter, ControlPlane) {
+    let transmitter = Transmitter::start().await;
+    let plane = start(&transmitter, lines).await;
+    run(&plane, &["ssf", "add", "idp"], 0).await;
+    (transmitter, plane)
+}
+
+fn revoked(transmitter: &Transmitter, jti: &str) -> String {
+    about(transmitter.issuer(), jti, &caep("session-revoked"), jti).sign().unwrap()
+}
+
+async fn is_rejected(plane: &ControlPlane, transmitter: &Transmitter, sub: &str) -> bool {
+    let claims = json!({"iss": transmitter.issuer().name(), "sub": sub, "iat": now() - 5});
+    rejected_as(plane, claims).await.is_some()
+}
+
+#[tokio::test]
+async fn events_are_acknowledged_once_they_are_in_force_and_errors_are_told() {
+    for lines in ["delivery = \"poll\"", "delivery = \"short_poll\"\npoll_interval = \"20ms\""] {
+        let (transmitter, plane) = added(lines).await;
+        for jti in ["a", "b"] {
+            transmitter.queue(jti, revoked(&transmitter, jti));
+        }
+        transmitter
+            .queue("c", about(transmitter.issuer(), "c", "urn:x", "c").claim("aud", "other").sign().unwrap());
+        transmitter.queue("d", revoked(&transmitter, "other"));
+        transmitter.queue("e", "no token".into());
+        let unknown = about(transmitter.issuer(), "f", &caep("session-revoked"), "f");
+        let unknown = unknown.claim("sub_id", json!({"format": "email", "email": "f@x.example"}));
+        transmitter.queue("f", unknown.sign().unwrap());
+        transmitter.until(|inner| inner.queue.is_empty()).await;
+        let (acks, errors) = transmitter.with(|inner| (inner.acks.clone(), inner.errors.clone()));
+        assert_eq!(acks, ["a", "b", "f"], "{lines}");
+        let codes: Vec<(&str, &Value)> =
+            errors.iter().map(|(jti, error)| (jti.as_str(), &error["err"])).collect();
+        assert_eq!(
+            codes,
+            [
+                ("c", &json!("invalid_audience")),
+                ("d", &json!("invalid_request")),
+                ("e", &json!("invalid_request"))
+            ]
+        );
+        assert!(errors.values().all(|error| error["description"].is_string()), "{errors:?}");
+        for (sub, expect) in [("a", true), ("b", true), ("other", false)] {
+            assert_eq!(is_rejected(&plane, &transmitter, sub).await, expect, "{sub}");
+        }
+        let refused: Vec<Value> =
+            events(&plane, "received").await.iter().map(|event| event["refused"].clone()).collect();
+        for check in ["aud_wrong", "jti_wrong", "jwt_malformed", "subject_unknown"] {
+            assert!(refused.contains(&json!(check)), "{check}: {refused:?}");
+        }
+        let short = lines.contains("short");
+        let polls = transmitter.with(|inner| inner.polls.clone());
+        assert!(
+            polls.iter().all(|poll| poll["returnImmediately"] == short && poll["maxEvents"] == 50),
+            "{polls:?}"
+        );
+        // Again, as a transmitter does that has not understood the acknowledgement.
+        transmitter.with(|inner| inner.acks.clear());
+        transmitter.queue("a", revoked(&transmitter, "a"));
+        transmitter.until(|inner| inner.acks == ["a"]).await;
+        assert_eq!(events(&plane, "revoked").await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_transmitter_that_is_down_at_the_start_is_asked_again() {
+    let transmitter = Transmitter::start().await;
+    transmitter.with(|inner| inner.down = true);
+    let plane = start(&transmitter, "delivery = \"poll\"").await;
+    plane.log().wait_for("the transmitter cannot be used", PATIENCE).await.unwrap();
+    let ran = run(&plane, &["ssf", "add", "idp"], 1).await;
+    assert!(ran.stderr.contains("503"), "{}", ran.stderr);
+    transmitter.with(|inner| inner.down = false);
+    run(&plane, &["ssf", "add", "idp"], 0).await;
+    transmitter.queue("a", revoked(&transmitter, "a"));
+    transmitter.until(|inner| inner.acks == ["a"]).await;
+    assert!(is_rejected(&plane, &transmitter, "a").await);
+}
+
+#[tokio::test]
+async fn what_was_stored_and_not_acknowledged_before_a_kill_is_applied_once() {
+    let (transmitter, mut plane) = added("delivery = \"poll\"").await;
+    transmitter.with(|inner| inner.swallow_acks = true);
+    transmitter.queue("a", revoked(&transmitter, "a"));
+    // It is asked with the acknowledgement, so the event is stored; nobody answers.
+    transmitter.until(|inner| inner.swallowed == 1).await;
+    plane.kill().await.unwrap();
+    transmitter.with(|inner| inner.swallow_acks = false);
+    plane.restart().await.unwrap();
+    transmitter.until(|inner| inner.acks == ["a"]).await;
+    assert!(is_rejected(&plane, &transmitter, "a").await);
+    assert_eq!((events(&plane, "revoked").await.len(), events(&plane, "received").await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn polling_ends_with_the_process() {
+    let (transmitter, mut plane) = added("delivery = \"poll\"").await;
+    transmitter.until(|inner| !inner.polls.is_empty()).await;
+    // A question is open, and is not waited for.
+    let status = plane.process().terminate(PATIENCE).await.unwrap();
+    assert!(status.success(), "{status}");
+    assert!(!plane.log().text().contains("not finished in time"), "{}", plane.log().text());
+}

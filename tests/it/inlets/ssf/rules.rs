@@ -168,9 +168,12 @@ fn google(issuer: &Issuer, jti: &str) -> Token {
     bare(issuer, jti, &risc("account-disabled"), event).without_header("typ")
 }
 
+/// What is allowed, the check that refuses a message where it is not, and that message.
+type Departure = (&'static str, &'static str, fn(&Issuer, &str) -> Token);
+
 #[tokio::test]
 async fn departures_are_accepted_where_they_are_allowed() {
-    let cases: [(&str, &str, fn(&Issuer, &str) -> Token); 6] = [
+    let cases: [Departure; 6] = [
         ("\"subject_in_event\"", "claim_missing", okta),
         ("\"subject_in_event\", \"untyped_subject\", \"generic_typ\"", "typ_wrong", google),
         ("\"set_sub\"", "claim_forbidden", |issuer, jti| valid(issuer).jti(jti).sub("alice")),

@@ -40,7 +40,8 @@ pub(super) async fn stage(settings: &str, stream: &str) -> (Issuer, ControlPlane
 }
 
 /// A security event token without a subject.
-pub(super) fn bare(issuer: &Issuer, jti: &str, uri: &str, event: Value) -> Token {
+pub(super) fn bare(issuer: &Issuer, jti: &str, uri: &str, event: impl Into<Value>) -> Token {
+    let event: Value = event.into();
     let token = issuer.token().header("typ", "secevent+jwt").claim("aud", AUDIENCE).jti(jti).no_expiry();
     token.claim("events", json!({ uri: event }))
 }

@@ -15,12 +15,14 @@ mod file;
 mod inlets;
 mod messages;
 mod streams;
+pub mod webhooks;
 
 pub use duration::{DurationError, parse_duration};
 pub use environment::Keys;
 pub use inlets::{Inlets, Network};
 pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings};
 pub use streams::{Action, Credential, Delivery, EventKind, Secret, SecretError, Stream};
+pub use webhooks::Webhook;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -185,6 +187,9 @@ pub enum ConfigError {
     /// A value of the file makes no sense.
     #[error("{}:{line}: {key}: {error}", path.display())]
     Value { path: PathBuf, line: usize, key: String, error: String },
+    /// A webhook's secret is missing or of no use.
+    #[error("the secret of the webhook {webhook}: {error}")]
+    Secret { webhook: String, error: String },
     /// A `PORTCULLIS_*` variable is not known.
     #[error("the environment variable {name} is not known{}", hint.map_or(String::new(), |hint| format!(": did you mean {hint}?")))]
     UnknownVariable { name: String, hint: Option<&'static str> },
@@ -218,6 +223,8 @@ impl Config {
                 file::parse(&text, path)?
             }
         };
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        webhooks::resolve(&mut config.inlets.webhooks, path, &environment)?;
         let keys = environment::apply(&mut config, environment)?;
         Ok((config, keys))
     }

@@ -31,6 +31,7 @@ mod revoke;
 mod serve;
 pub(crate) mod ssf;
 mod subject;
+mod webhook;
 
 pub use cause::{Cause, Refused};
 pub use inbound::{Inbound, Peer};
@@ -53,18 +54,22 @@ pub struct Inlets {
 }
 
 /// Every protocol whose messages can be tried.
-pub static PROTOCOLS: [&dyn Protocol; 5] = [
+pub static PROTOCOLS: [&dyn Protocol; 6] = [
     &backchannel_logout::BackchannelLogout,
     &global_token_revocation::GlobalTokenRevocation,
     &revoke::Revoke,
     &keycloak::Keycloak,
     &ssf::Ssf,
+    &webhook::Webhook,
 ];
 
-/// The protocol of that name.
+/// The protocol of that name, and the path of its messages. `webhook:NAME` stands for one of several ways in that
+/// speak the same.
 #[must_use]
-pub fn protocol(name: &str) -> Option<&'static dyn Protocol> {
-    PROTOCOLS.into_iter().find(|protocol| protocol.name() == name)
+pub fn protocol(name: &str) -> Option<(&'static dyn Protocol, String)> {
+    let (name, rest) = name.split_once(':').unwrap_or((name, ""));
+    let protocol = PROTOCOLS.into_iter().find(|protocol| protocol.name() == name)?;
+    Some((protocol, format!("{}{rest}", protocol.path())))
 }
 
 /// The routes of all inlets, with their part of the OpenAPI document.
@@ -77,6 +82,7 @@ pub(crate) fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(keycloak::receive))
         .routes(routes!(keycloak::receive_realm))
         .routes(routes!(ssf::receive))
+        .routes(routes!(webhook::receive))
 }
 
 impl Inlets {

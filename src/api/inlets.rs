@@ -28,7 +28,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Scope `read` or `revoke`.
 #[utoipa::path(
     post, path = "/v1/inlets/{id}/try", operation_id = "try_inlet_message", tag = "operation",
-    params(("id" = String, Path, description = "The inlet's name, such as `backchannel-logout`")),
+    params(("id" = String, Path, description = "The inlet's name, such as `backchannel-logout` or `webhook:NAME`")),
     request_body = CapturedMessage,
     responses((status = 200, description = "What it would do", body = InletAnswer), ItemBodyProblems),
 )]
@@ -41,8 +41,8 @@ pub(super) async fn foresee(
     if !caller.principal.may(Scope::Read) && !caller.principal.may(Scope::Revoke) {
         return Err(ControlError::Scope(Scope::Read).into());
     }
-    let protocol = inlets::protocol(&name).ok_or_else(|| no_such_inlet(&name))?;
-    let inbound = inbound(protocol, captured)?;
+    let (protocol, path) = inlets::protocol(&name).ok_or_else(|| no_such_inlet(&name))?;
+    let inbound = inbound(protocol, path, captured)?;
     let answer = match protocol.read(&inbound, &inlets).await {
         Err(refused) => refusal(protocol, refused).await,
         Ok(reading) => {
@@ -82,8 +82,8 @@ fn no_such_inlet(name: &str) -> ApiError {
     ApiError::new(Code::NotFound, detail)
 }
 
-fn inbound(protocol: &dyn Protocol, captured: CapturedMessage) -> Result<Inbound, ApiError> {
-    let path = captured.path.unwrap_or_else(|| protocol.path().to_owned());
+fn inbound(protocol: &dyn Protocol, path: String, captured: CapturedMessage) -> Result<Inbound, ApiError> {
+    let path = captured.path.unwrap_or(path);
     let mut inbound = Inbound { path, ..Inbound::default() };
     for (name, value) in &captured.headers {
         let header = (HeaderName::try_from(name), HeaderValue::try_from(value));

@@ -25,7 +25,7 @@ enum InletVerb {
 
 #[derive(Args, Debug)]
 struct Try {
-    /// The protocol, such as backchannel-logout
+    /// The protocol, such as backchannel-logout or webhook:NAME
     protocol: String,
 
     /// The message: an HTTP request as it was sent, only its body, or only its JWT; - reads stdin

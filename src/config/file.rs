@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::inlets::public_url;
 use super::messages::{algorithm, leniency, logout_ends, path_name};
 use super::streams::StreamEntry;
+use super::webhooks::{WebhookEntry, webhook};
 use super::{Config, ConfigError, Issuer, IssuerSettings, MessageSettings, parse_duration};
 
 #[derive(Default, Deserialize)]
@@ -25,6 +26,7 @@ struct File {
     inlets: Inlets,
     issuers: Vec<IssuerEntry>,
     ssf: Vec<StreamEntry>,
+    webhooks: Vec<WebhookEntry>,
 }
 
 #[derive(Default, Deserialize)]
@@ -129,6 +131,11 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     for entry in file.ssf {
         let stream = entry.read(&source, &config.issuers, &config.streams)?;
         config.streams.push(stream);
+    }
+    for entry in file.webhooks {
+        let name = entry.name.clone();
+        let read = webhook(entry, |issuer| config.issuers.find(issuer).is_some(), &config.inlets.webhooks);
+        config.inlets.webhooks.push(read.map_err(|(key, error)| source.wrong(key, &name, error))?);
     }
     Ok(config)
 }

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::Webhook;
+
 /// What holds for all inlets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Inlets {
@@ -17,12 +19,20 @@ pub struct Inlets {
     pub trusted_proxies: Vec<Network>,
     /// Certificate authorities to trust for https to providers, in PEM, instead of the public ones.
     pub ca_file: Option<PathBuf>,
+    /// `[[webhooks]]`.
+    pub webhooks: Vec<Webhook>,
 }
 
 impl Default for Inlets {
     fn default() -> Self {
         let requests_per_minute = NonZeroU32::new(6_000).unwrap_or(NonZeroU32::MIN);
-        Self { public_url: None, requests_per_minute, trusted_proxies: Vec::new(), ca_file: None }
+        Self {
+            public_url: None,
+            requests_per_minute,
+            trusted_proxies: Vec::new(),
+            ca_file: None,
+            webhooks: Vec::new(),
+        }
     }
 }
 

@@ -63,6 +63,13 @@ pub enum Effect {
         /// For the audit trail.
         reason: String,
     },
+    /// The same of what the sender itself has revoked, by the same inlet.
+    ReinstateOwn {
+        /// Of what.
+        target: Target,
+        /// For the audit trail.
+        reason: String,
+    },
 }
 
 /// What has become of a message.
@@ -223,8 +230,12 @@ impl Control {
                         plan.revoke.push(intake);
                     }
                 }
-                Effect::Reinstate { target, reason } => {
-                    let found = self.to_reinstate(target, reason, caller, at_ms).await?;
+                Effect::Reinstate { target, reason } | Effect::ReinstateOwn { target, reason } => {
+                    let is_theirs = |by: &Actor| match effect {
+                        Effect::ReinstateOwn { .. } => by.via == caller.via,
+                        _ => by.via != "api",
+                    };
+                    let found = self.to_reinstate(target, reason, caller, at_ms, is_theirs).await?;
                     if found.is_empty() {
                         plan.notes.push("nothing that an inlet has revoked until reinstated".into());
                     }
@@ -248,6 +259,7 @@ impl Control {
         reason: &str,
         caller: &Caller,
         at_ms: UnixMillis,
+        is_theirs: impl Fn(&Actor) -> bool,
     ) -> Result<Vec<(RevocationId, wire::Reinstated)>, ControlError> {
         intake::check_reason(reason)?;
         let request = NewRevocation { until_reinstated: true, ..NewRevocation::new(target.clone()) };
@@ -266,8 +278,8 @@ impl Control {
             held.map(|(version, _)| version).take(MAX_EFFECTS).collect()
         });
         let stories = self.stories(Search::Versions(versions)).await?;
-        let by_inlets = stories.into_iter().filter(|(revocation, _)| revocation.created_by.via != "api");
-        Ok(by_inlets
+        let theirs = stories.into_iter().filter(|(revocation, _)| is_theirs(&revocation.created_by));
+        Ok(theirs
             .map(|(revocation, revoked)| {
                 let version = revocation.version();
                 (revocation.id, intake::reinstate(version, &revoked, reason, at_ms))

@@ -61,6 +61,15 @@ impl IntoResponses for SubjectProblems {
     }
 }
 
+/// The same for a webhook of the configuration.
+pub(super) struct WebhookProblems;
+
+impl IntoResponses for WebhookProblems {
+    fn responses() -> Responses {
+        problems(&[400, 401, 404, 408, 413, 415, 422, 429, 503])
+    }
+}
+
 /// The same for one that is signed by the issuer of its path.
 pub(super) struct PathProblems;
 

@@ -103,6 +103,14 @@ fn one(format: &str, identifier: &Json, issuer: &Issuer) -> Result<Target, Subje
     }
 }
 
+/// What an e-mail address means for an issuer's tokens.
+///
+/// # Errors
+/// When nobody is known by it.
+pub(super) fn by_email(address: &str, issuer: &Issuer) -> Result<Vec<Target>, SubjectError> {
+    email(address, issuer).map(|target| vec![target])
+}
+
 /// Whoever has an e-mail address: by the claim that the issuer's tokens have it in.
 fn email(address: &str, issuer: &Issuer) -> Result<Target, SubjectError> {
     let Some(claim) = &issuer.messages.email_claim else {

@@ -10,3 +10,4 @@ mod ssf;
 mod support;
 mod tokens;
 mod trial;
+mod webhook;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{control_plane, get, text};
 
 /// Every call of the contract.
-const CALLS: [&str; 30] = [
+const CALLS: [&str; 31] = [
     "DELETE /v1/keys/{id}",
     "DELETE /v1/ssf/{id}",
     "GET /livez",
@@ -28,6 +28,7 @@ const CALLS: [&str; 30] = [
     "POST /inlets/keycloak/{issuer}/{action}",
     "POST /inlets/revoke",
     "POST /inlets/ssf/push/{stream}",
+    "POST /inlets/webhook/{name}",
     "POST /v1/check",
     "POST /v1/inlets/{id}/try",
     "POST /v1/keys",
@@ -65,7 +66,7 @@ async fn every_call_in_the_document_is_routed_and_wants_the_key_that_it_says() {
     let document = get(&plane, "/v1/openapi.json").await.json().unwrap();
     assert_eq!(document["components"]["securitySchemes"]["key"]["scheme"], "bearer");
     for (method, path, operation) in operations(&document) {
-        let path = ["{id}", "{issuer}", "{action}", "{stream}"]
+        let path = ["{id}", "{issuer}", "{action}", "{stream}", "{name}"]
             .iter()
             .fold(path, |path, part| path.replace(part, "r1-0000"));
         let status = plane.api().call(method.parse().unwrap(), &path).send().await.unwrap().status.as_u16();

@@ -20,7 +20,7 @@ pub mod webhooks;
 pub use duration::{DurationError, parse_duration};
 pub use environment::Keys;
 pub use inlets::{Inlets, Network};
-pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings};
+pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings, ScimUser};
 pub use streams::{Action, Credential, Delivery, EventKind, Secret, SecretError, Stream};
 pub use webhooks::Webhook;
 

@@ -27,6 +27,7 @@ mod story;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod users;
 
 pub use answer::{
     Accepted, AuditEvent, AuditRecord, Checked, Commit, CreatedKey, EdgeReceipt, EdgeStatus, Edges, KeyInfo,
@@ -87,6 +88,8 @@ struct Inner {
     /// Held while a message is taken in, by its place: none must be applied twice.
     receiving: Vec<tokio::sync::Mutex<()>>,
     refusals: refuse::Refusals,
+    /// Held by a call that changes users, from looking at them until the change is in force.
+    changing_users: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -121,6 +124,7 @@ impl Control {
             directory: Arc::new(directory),
             receiving: (0..RECEIVING).map(|_| tokio::sync::Mutex::default()).collect(),
             refusals: refuse::Refusals::default(),
+            changing_users: tokio::sync::Mutex::default(),
         };
         Ok((Self { inner: Arc::new(inner) }, keeping_up))
     }

@@ -28,6 +28,7 @@ mod limits;
 mod oauth;
 mod protocol;
 mod revoke;
+pub mod scim;
 mod serve;
 pub(crate) mod ssf;
 mod subject;
@@ -61,6 +62,7 @@ pub static PROTOCOLS: [&dyn Protocol; 6] = [
     &keycloak::Keycloak,
     &ssf::Ssf,
     &webhook::Webhook,
+    &scim::Scim,
 ];
 
 /// The protocol of that name, and the path of its messages. `webhook:NAME` stands for one of several ways in that
@@ -83,6 +85,7 @@ pub(crate) fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(keycloak::receive_realm))
         .routes(routes!(ssf::receive))
         .routes(routes!(webhook::receive))
+        .merge(scim::routes::all())
 }
 
 impl Inlets {

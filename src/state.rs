@@ -18,10 +18,12 @@ mod messages;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod users;
 
 pub use messages::MessageKey;
 use messages::Messages;
 use shapes::Shapes;
+pub use users::{Email, Kept, User, Users};
 
 /// The state at one version of the log.
 #[derive(Clone, Debug)]
@@ -34,6 +36,7 @@ pub struct State {
     // So that who still uses one can be told.
     deleted_keys: BTreeMap<String, SecretHash>,
     messages: Messages,
+    users: Users,
 }
 
 /// An API key, as far as it is kept.
@@ -98,6 +101,7 @@ impl State {
             keys: BTreeMap::new(),
             deleted_keys: BTreeMap::new(),
             messages: Messages::default(),
+            users: Users::default(),
         }
     }
 
@@ -151,6 +155,11 @@ impl State {
                     self.messages.remember(MessageKey::of(inlet, issuer, message_id), until);
                 }
             }
+            Body::UserKept(kept) => {
+                let at_ms = u64::try_from(event.at_ms).unwrap_or_default();
+                self.users.keep(kept.into(), version, at_ms);
+            }
+            Body::UserDropped(dropped) => self.users.drop(&dropped.issuer, &dropped.id),
         }
         // The events' own time, so that every reader of the log forgets the same.
         self.messages.forget(u64::try_from(event.at_ms).unwrap_or_default() / 1_000);
@@ -208,6 +217,12 @@ impl State {
     #[must_use]
     pub fn has_received(&self, message: MessageKey, now: UnixSeconds) -> bool {
         self.messages.holds(message, now)
+    }
+
+    /// The users that identity providers have told of.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.users
     }
 
     fn note(&mut self, change: Option<Change>, effect: &mut Effect) {

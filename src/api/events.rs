@@ -117,6 +117,10 @@ fn details(what: AuditRecord) -> Map<String, Value> {
                 "count": count,
             })
         }
+        AuditRecord::UserKept { issuer, id, user_name, active } => {
+            json!({"issuer": issuer, "user": id, "name": user_name, "active": active})
+        }
+        AuditRecord::UserDropped { issuer, id } => json!({"issuer": issuer, "user": id}),
     };
     match details {
         Value::Object(details) => details.into_iter().filter(|(_, value)| !value.is_null()).collect(),

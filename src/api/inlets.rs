@@ -58,7 +58,7 @@ pub(super) async fn foresee(
                 Ok(foreseen) if foreseen.repeated && !protocol.accepts_repetitions() => {
                     InletAnswer { repeated: true, ..refusal(protocol, about).await }
                 }
-                Ok(foreseen) => acceptance(protocol, foreseen, about).await,
+                Ok(foreseen) => acceptance(protocol, &inbound, foreseen, about).await,
             }
         }
     };
@@ -84,7 +84,12 @@ fn no_such_inlet(name: &str) -> ApiError {
 
 fn inbound(protocol: &dyn Protocol, path: String, captured: CapturedMessage) -> Result<Inbound, ApiError> {
     let path = captured.path.unwrap_or(path);
-    let mut inbound = Inbound { path, ..Inbound::default() };
+    let method = captured.method.as_deref().unwrap_or("POST").parse();
+    let method = method.map_err(|_| {
+        ApiError::new(Code::InvalidField, "the method is none")
+            .field(FieldProblem::at("/method", "not a method"))
+    })?;
+    let mut inbound = Inbound { method, path, ..Inbound::default() };
     for (name, value) in &captured.headers {
         let header = (HeaderName::try_from(name), HeaderValue::try_from(value));
         let (Ok(name), Ok(value)) = header else {
@@ -109,7 +114,12 @@ async fn refusal(protocol: &dyn Protocol, refused: Refused) -> InletAnswer {
     InletAnswer { status, answer, refused: Some(InletRefusal { code, detail }), ..about(refused) }
 }
 
-async fn acceptance(protocol: &dyn Protocol, foreseen: Foreseen, refused: Refused) -> InletAnswer {
+async fn acceptance(
+    protocol: &dyn Protocol,
+    inbound: &Inbound,
+    foreseen: Foreseen,
+    refused: Refused,
+) -> InletAnswer {
     let Foreseen { repeated, revoke, reinstate, notes } = foreseen;
     let received = if repeated {
         Received::Repeated
@@ -117,7 +127,7 @@ async fn acceptance(protocol: &dyn Protocol, foreseen: Foreseen, refused: Refuse
         let commit = Commit { version: 0, at_ms: 0 };
         Received::Applied(Applied { commit, revoked: Vec::new(), reinstated: Vec::new(), notes: Vec::new() })
     };
-    let (status, answer) = taken_apart(protocol.accepted(&received)).await;
+    let (status, answer) = taken_apart(protocol.answer(inbound, &received)).await;
     let warnings: Vec<String> =
         revoke.iter().flat_map(|intake| &intake.warnings).map(ToString::to_string).collect();
     let revocations = revoke.into_iter().filter(|_| !repeated).map(|intake| {

@@ -28,7 +28,12 @@ use super::model::Problem;
         (name = "inlets", description = "Identity providers' protocols; errors are as each protocol has them"),
         (name = "health", description = "Probes and counters, without a key"),
     ),
-    components(schemas(Problem, crate::inlets::OauthError, crate::inlets::ssf::SetError)),
+    components(schemas(
+        Problem,
+        crate::inlets::OauthError,
+        crate::inlets::ssf::SetError,
+        crate::inlets::scim::ScimErrorBody
+    )),
     security(("key" = [])),
     modifiers(&KeyScheme),
 )]

@@ -60,7 +60,7 @@ fn captured(text: &str) -> CapturedMessage {
     let unix = text.replace("\r\n", "\n");
     let (first, rest) = unix.split_once('\n').unwrap_or((unix.as_str(), ""));
     let words: Vec<&str> = first.split(' ').collect();
-    let [_, target, version] = words.as_slice() else {
+    let [method, target, version] = words.as_slice() else {
         return CapturedMessage { body: text.trim().to_owned(), ..CapturedMessage::default() };
     };
     if !version.starts_with("HTTP/") {
@@ -71,7 +71,7 @@ fn captured(text: &str) -> CapturedMessage {
     let headers: BTreeMap<String, String> =
         pairs.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned())).collect();
     let path = target.split('?').next().map(str::to_owned);
-    CapturedMessage { path, headers, body: body.trim().to_owned() }
+    CapturedMessage { method: Some((*method).to_owned()), path, headers, body: body.trim().to_owned() }
 }
 
 fn in_words(answer: &InletAnswer) -> String {
@@ -134,6 +134,7 @@ mod tests {
         let request = "POST /inlets/x?y HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n\r\nbody\r\n";
         let message = captured(request);
         assert_eq!((message.path.as_deref(), message.body.as_str()), (Some("/inlets/x"), "body"));
+        assert_eq!(message.method.as_deref(), Some("POST"));
         assert_eq!(message.headers["content-type"], "text/plain");
         for body in ["a.b.c\n", "logout_token=a.b.c", "{\"sub_id\": 1}\n"] {
             let message = captured(body);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::inlets::public_url;
-use super::messages::{algorithm, leniency, logout_ends, path_name};
+use super::messages::{algorithm, claim, leniency, logout_ends, path_name, scim_user};
 use super::streams::StreamEntry;
 use super::webhooks::{WebhookEntry, webhook};
 use super::{Config, ConfigError, Issuer, IssuerSettings, MessageSettings, parse_duration};
@@ -89,6 +89,8 @@ struct IssuerEntry {
     email_claim: Option<String>,
     opaque_claim: Option<String>,
     account_claim: Option<String>,
+    scim_user: Option<Spanned<String>>,
+    scim_claim: Option<Spanned<String>>,
     #[serde(default)]
     allow: Vec<Spanned<String>>,
 }
@@ -190,6 +192,8 @@ impl Source<'_> {
         self.set(&mut messages.keys_max_age, "issuers.keys_max_age", entry.keys_max_age.take(), positive)?;
         self.set(&mut messages.message_skew, "issuers.message_skew", entry.message_skew.take(), duration)?;
         self.set(&mut messages.logout_ends, "issuers.logout_ends", entry.logout_ends.take(), logout_ends)?;
+        self.set(&mut messages.scim_user, "issuers.scim_user", entry.scim_user.take(), scim_user)?;
+        self.set(&mut messages.scim_claim, "issuers.scim_claim", entry.scim_claim.take(), claim)?;
         Ok(messages)
     }
 

@@ -28,6 +28,10 @@ pub struct MessageSettings {
     pub opaque_claim: Option<String>,
     /// The same for what follows `acct:` in an `account` identifier.
     pub account_claim: Option<String>,
+    /// The attribute of a SCIM user that names it in tokens.
+    pub scim_user: ScimUser,
+    /// The claim that has it.
+    pub scim_claim: String,
     /// Departures from the specifications that are accepted.
     pub allow: BTreeSet<Leniency>,
 }
@@ -44,6 +48,8 @@ impl Default for MessageSettings {
             email_claim: None,
             opaque_claim: None,
             account_claim: None,
+            scim_user: ScimUser::ExternalId,
+            scim_claim: "sub".into(),
             allow: BTreeSet::new(),
         }
     }
@@ -84,6 +90,29 @@ pub enum LogoutEnds {
     Session,
     /// Everything the user holds: for providers that name one session when they end all (Keycloak 22914).
     Subject,
+}
+
+/// The attribute of a SCIM user that names it in tokens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ScimUser {
+    /// `externalId`: the provider's own id.
+    ExternalId,
+    /// `userName`
+    UserName,
+    /// The primary e-mail address, else the first.
+    Email,
+}
+
+impl ScimUser {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ExternalId => "externalId",
+            Self::UserName => "userName",
+            Self::Email => "email",
+        }
+    }
 }
 
 /// A departure from a specification that an issuer's messages may have. Each is named for what it allows.
@@ -160,6 +189,20 @@ pub(super) fn logout_ends(text: &str) -> Result<LogoutEnds, String> {
         "subject" => Ok(LogoutEnds::Subject),
         _ => Err(format!("`{text}` is neither \"session\" nor \"subject\"")),
     }
+}
+
+pub(super) fn scim_user(text: &str) -> Result<ScimUser, String> {
+    let known = [ScimUser::ExternalId, ScimUser::UserName, ScimUser::Email];
+    known
+        .into_iter()
+        .find(|user| user.name() == text)
+        .ok_or_else(|| format!("`{text}` is none of \"externalId\", \"userName\" and \"email\""))
+}
+
+/// A claim of tokens, by name or JSON Pointer.
+pub(super) fn claim(text: &str) -> Result<String, String> {
+    text.parse::<portcullis_core::field::ClaimPath>().map_err(|error| format!("`{text}`: {error}"))?;
+    Ok(text.to_owned())
 }
 
 /// A name that needs no escapes in a path.

@@ -226,6 +226,10 @@ pub enum AuditRecord {
         detail: String,
         count: Option<u64>,
     },
+    /// A user is kept as it is here (SCIM).
+    UserKept { issuer: String, id: String, user_name: String, active: bool },
+    /// A user was deleted (SCIM).
+    UserDropped { issuer: String, id: String },
 }
 
 impl AuditRecord {
@@ -240,6 +244,8 @@ impl AuditRecord {
             Self::KeyCreated { .. } => "key_created",
             Self::KeyDeleted { .. } => "key_deleted",
             Self::Received { .. } => "received",
+            Self::UserKept { .. } => "user_kept",
+            Self::UserDropped { .. } => "user_dropped",
         }
     }
 }

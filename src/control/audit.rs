@@ -151,6 +151,15 @@ fn tell(record: &Record, named: &Named) -> Result<(AuditEvent, About), LogError>
             };
             (received, about)
         }
+        Body::UserKept(event) => {
+            let wire::UserKept { issuer, id, user_name, active, .. } = event;
+            let about = About::Issuer(Some(issuer.clone()));
+            (AuditRecord::UserKept { issuer, id, user_name, active }, about)
+        }
+        Body::UserDropped(wire::UserDropped { issuer, id }) => {
+            let about = About::Issuer(Some(issuer.clone()));
+            (AuditRecord::UserDropped { issuer, id }, about)
+        }
     };
     let actor = event.actor.as_ref().map(Actor::from).unwrap_or_default();
     Ok((AuditEvent { version: record.version, at_ms: millis(event.at_ms), actor, what }, about))

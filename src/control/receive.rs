@@ -15,7 +15,7 @@ use crate::auth::{Actor, Caller, Scope};
 use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
 use crate::log::{LogError, NewEvent, Search, wire};
-use crate::state::MessageKey;
+use crate::state::{MessageKey, User};
 
 /// Most effects of one message.
 const MAX_EFFECTS: usize = 100;
@@ -70,6 +70,15 @@ pub enum Effect {
         /// For the audit trail.
         reason: String,
     },
+    /// A user is kept as it is here.
+    KeepUser(User),
+    /// A user is dropped.
+    DropUser {
+        /// Its issuer.
+        issuer: String,
+        /// Its id.
+        id: String,
+    },
 }
 
 /// What has become of a message.
@@ -112,6 +121,7 @@ pub struct Foreseen {
 struct Plan {
     revoke: Vec<Intake>,
     reinstate: Vec<(RevocationId, wire::Reinstated)>,
+    users: Vec<Body>,
     notes: Vec<String>,
 }
 
@@ -152,7 +162,7 @@ impl Control {
         if self.is_repetition(key, at_ms) {
             return Ok(Received::Repeated);
         }
-        let Plan { revoke, reinstate, notes } = self.plan(&message, caller, at_ms).await?;
+        let Plan { revoke, reinstate, users, notes } = self.plan(&message, caller, at_ms).await?;
         let understood: Vec<Result<Intake, ControlError>> = revoke.into_iter().map(Ok).collect();
         let brings_shapes = self.brings_shapes(&understood);
         let _shapes_turn = if brings_shapes { Some(self.inner.new_shapes.lock().await) } else { None };
@@ -170,10 +180,14 @@ impl Control {
             event: event(Body::Reinstated(reinstated.clone()), actor(), at_ms),
             key: None,
         });
-        let caused = u32::try_from(revoked.len() + reinstate.len()).unwrap_or(u32::MAX);
+        let users: Vec<NewEvent> = users
+            .into_iter()
+            .map(|body| NewEvent { event: event(body, actor(), at_ms), key: None })
+            .collect();
+        let caused = u32::try_from(revoked.len() + reinstate.len() + users.len()).unwrap_or(u32::MAX);
         let received = event(Body::Received(record(&message, caused, &notes)), actor(), at_ms);
         let mut events = vec![NewEvent { event: received, key: None }];
-        events.extend(revoked.into_iter().chain(reinstated));
+        events.extend(revoked.into_iter().chain(reinstated).chain(users));
         let versions = self.inner.store.append(events).await?;
         let ids = (versions.first + 1..).zip(&payloads);
         Ok(Received::Applied(Applied {
@@ -193,7 +207,7 @@ impl Control {
         let message = kept(message);
         let at_ms = self.now_ms();
         let repeated = self.is_repetition(key_of(&message), at_ms);
-        let Plan { revoke, reinstate, notes } = self.plan(&message, caller, at_ms).await?;
+        let Plan { revoke, reinstate, users: _, notes } = self.plan(&message, caller, at_ms).await?;
         let reinstate = reinstate.into_iter().map(|(id, _)| id).collect();
         Ok(Foreseen { repeated, revoke, reinstate, notes })
     }
@@ -240,6 +254,11 @@ impl Control {
                         plan.notes.push("nothing that an inlet has revoked until reinstated".into());
                     }
                     plan.reinstate.extend(found);
+                }
+                Effect::KeepUser(user) => plan.users.push(Body::UserKept(user.clone().into())),
+                Effect::DropUser { issuer, id } => {
+                    let dropped = wire::UserDropped { issuer: issuer.clone(), id: id.clone() };
+                    plan.users.push(Body::UserDropped(dropped));
                 }
             }
         }

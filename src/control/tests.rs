@@ -13,6 +13,7 @@ mod list;
 mod receive;
 mod revoke;
 mod upkeep;
+mod users;
 
 const IDP: &str = "https://idp.example";
 const OTHER: &str = "https://other.example";

@@ -82,6 +82,7 @@ impl Control {
             after = last;
             let mut dead = self.dead(records.iter().map(|record| record.version).collect(), &old).await?;
             dead.extend(forgotten(&records, horizon_ms / 1_000)?);
+            dead.extend(self.users_of_the_past(&records)?);
             dropped += dead.len();
             if !dead.is_empty() {
                 self.inner.store.log().compact(dead, old.last).await?;
@@ -121,6 +122,26 @@ impl Control {
                     || revocation.expires_at.is_some_and(|at| at <= old.swept))
         });
         Ok(ended.map(|(revocation, _)| revocation.version()).collect())
+    }
+}
+
+impl Control {
+    /// Those of these events that say how users were before, or that they are gone: what those said has been
+    /// dropped by then, because it is older.
+    fn users_of_the_past(&self, records: &[Record]) -> Result<Vec<Version>, LogError> {
+        let mut versions = Vec::new();
+        for record in records {
+            let is_past = match record.event()?.event {
+                Some(Body::UserKept(kept)) => {
+                    let now = self.users(|users| users.get(&kept.issuer, &kept.id));
+                    now.is_none_or(|now| now.version != record.version)
+                }
+                Some(Body::UserDropped(_)) => true,
+                _ => false,
+            };
+            versions.extend(Some(record.version).filter(|_| is_past));
+        }
+        Ok(versions)
     }
 }
 

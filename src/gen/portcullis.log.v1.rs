@@ -6,7 +6,7 @@ pub struct Event {
     pub at_ms: i64,
     #[prost(message, optional, tag = "2")]
     pub actor: ::core::option::Option<Actor>,
-    #[prost(oneof = "event::Event", tags = "10, 11, 12, 13, 14, 15, 16")]
+    #[prost(oneof = "event::Event", tags = "10, 11, 12, 13, 14, 15, 16, 20, 21")]
     pub event: ::core::option::Option<event::Event>,
 }
 /// Nested message and enum types in `Event`.
@@ -27,6 +27,10 @@ pub mod event {
         KeyDeleted(super::KeyDeleted),
         #[prost(message, tag = "16")]
         Received(super::Received),
+        #[prost(message, tag = "20")]
+        UserKept(super::UserKept),
+        #[prost(message, tag = "21")]
+        UserDropped(super::UserDropped),
     }
 }
 /// Who caused an event.
@@ -158,4 +162,40 @@ pub struct Received {
     /// The messages that this stands for, where there were too many to write each down; else 0.
     #[prost(uint64, tag = "10")]
     pub count: u64,
+}
+/// A user that an identity provider has told of by SCIM, as it is from now on: no more than subjects are found by.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserKept {
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    /// Random, the same for the user's life.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub user_name: ::prost::alloc::string::String,
+    /// The provider's own id; empty where it has said none.
+    #[prost(string, tag = "4")]
+    pub external_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "5")]
+    pub active: bool,
+    #[prost(message, repeated, tag = "6")]
+    pub emails: ::prost::alloc::vec::Vec<Email>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Email {
+    #[prost(string, tag = "1")]
+    pub value: ::prost::alloc::string::String,
+    /// Such as work; may be empty.
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub primary: bool,
+}
+/// The user has been deleted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserDropped {
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
 }

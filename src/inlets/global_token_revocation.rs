@@ -113,7 +113,7 @@ async fn read(inbound: &Inbound, inlets: &Inlets) -> Result<Reading, Refused> {
         jws.expect_type(TYPE, false)?;
         directory.verify(&jws, &issuer.issuer).await?;
         let (id, iat) = authenticate(claims, &issuer, inlets)?;
-        understand(inbound, &issuer, id, iat)
+        understand(inbound, &issuer, inlets, (id, iat))
     };
     verified.await.map_err(refused)
 }
@@ -140,14 +140,19 @@ fn authenticate(
     Ok((MessageId { text: claims.required_text("jti")?.into(), remember_until }, iat))
 }
 
-fn understand(inbound: &Inbound, issuer: &Issuer, id: MessageId, iat: UnixSeconds) -> Result<Reading, Cause> {
+fn understand(
+    inbound: &Inbound,
+    issuer: &Issuer,
+    inlets: &Inlets,
+    (id, iat): (MessageId, UnixSeconds),
+) -> Result<Reading, Cause> {
     inbound.expect_media_type("application/json")?;
     let body = Json::parse(&inbound.body)
         .map_err(|error| Cause::Syntax(format!("the body is not JSON: {error}")))?;
     // `subject` is what early drafts called it.
     let identifier = body.get("sub_id").or_else(|| body.get("subject"));
     let identifier = identifier.ok_or_else(|| Cause::Syntax("`sub_id` is missing".into()))?;
-    let targets = subject::resolve(identifier, issuer)?;
+    let targets = subject::resolve(identifier, issuer, inlets.control())?;
     let revoke = |target| {
         let revocation = NewRevocation {
             // By the provider's clock, as its tokens are; also where the claim is another than `sub`, so that who

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::body::Bytes;
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method};
 
 use super::Cause;
 
@@ -22,10 +22,14 @@ impl Default for Peer {
 /// A message as it arrived, or as it was captured.
 #[derive(Clone, Debug, Default)]
 pub struct Inbound {
+    /// The method.
+    pub method: Method,
     /// The headers.
     pub headers: HeaderMap,
     /// The path, as it was sent.
     pub path: String,
+    /// What stands behind `?`.
+    pub query: String,
     /// The body, of bounded size.
     pub body: Bytes,
 }

@@ -38,6 +38,11 @@ pub trait Protocol: Sync {
     /// The answer to a message that is durable and in force.
     fn accepted(&self, received: &Received) -> Response;
 
+    /// The same, where it depends on what was asked.
+    fn answer(&self, _: &Inbound, received: &Received) -> Response {
+        self.accepted(received)
+    }
+
     /// The status and the protocol's own error code for a cause. Those of [`Cause::general`] need not be looked
     /// at.
     fn error(&self, cause: &Cause) -> (StatusCode, &'static str);

@@ -57,7 +57,8 @@ pub(super) async fn inbound(inlets: &Inlets, request: Request, address: IpAddr) 
     }
     let (parts, body) = request.into_parts();
     let body = body::read(body, MAX_BYTES).await?;
-    Ok(Inbound { headers: parts.headers, path: parts.uri.path().to_owned(), body })
+    let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+    Ok(Inbound { method: parts.method, headers: parts.headers, path, query, body })
 }
 
 /// Writes a refusal down, and gives the protocol's answer to it.

@@ -2,8 +2,9 @@
 
 use portcullis_core::json::Json;
 
+use super::scim::mapping;
 use crate::config::Issuer;
-use crate::control::Target;
+use crate::control::{Control, Target};
 
 /// Most identifiers in one of the format `aliases`.
 const MAX_ALIASES: usize = 20;
@@ -43,7 +44,11 @@ impl SubjectError {
 ///
 /// # Errors
 /// When it is none, or nobody is known by it.
-pub(super) fn resolve(identifier: &Json, issuer: &Issuer) -> Result<Vec<Target>, SubjectError> {
+pub(super) fn resolve(
+    identifier: &Json,
+    issuer: &Issuer,
+    control: &Control,
+) -> Result<Vec<Target>, SubjectError> {
     match format(identifier)? {
         "aliases" => {
             let Some(Json::List(list)) = identifier.get("identifiers") else {
@@ -52,24 +57,24 @@ pub(super) fn resolve(identifier: &Json, issuer: &Issuer) -> Result<Vec<Target>,
             if list.is_empty() || list.len() > MAX_ALIASES {
                 return Err(SubjectError::Malformed(format!("aliases has 1 to {MAX_ALIASES} identifiers")));
             }
-            aliases(list, issuer)
+            aliases(list, issuer, control)
         }
-        other => one(other, identifier, issuer).map(|target| vec![target]),
+        other => one(other, identifier, issuer, control),
     }
 }
 
 /// All names that are understood; an error only if none is.
-fn aliases(list: &[Json], issuer: &Issuer) -> Result<Vec<Target>, SubjectError> {
+fn aliases(list: &[Json], issuer: &Issuer, control: &Control) -> Result<Vec<Target>, SubjectError> {
     let mut targets = Vec::new();
     let mut failed = None;
     for identifier in list {
         // RFC 9493 section 3.2.8: no aliases within aliases.
         let resolved = match format(identifier)? {
             "aliases" => return Err(SubjectError::Malformed("aliases within aliases".into())),
-            format => one(format, identifier, issuer),
+            format => one(format, identifier, issuer, control),
         };
         match resolved {
-            Ok(target) => targets.push(target),
+            Ok(found) => targets.extend(found),
             Err(error) => failed = Some(error),
         }
     }
@@ -79,18 +84,24 @@ fn aliases(list: &[Json], issuer: &Issuer) -> Result<Vec<Target>, SubjectError> 
     }
 }
 
-fn one(format: &str, identifier: &Json, issuer: &Issuer) -> Result<Target, SubjectError> {
+fn one(
+    format: &str,
+    identifier: &Json,
+    issuer: &Issuer,
+    control: &Control,
+) -> Result<Vec<Target>, SubjectError> {
     match format {
         "iss_sub" => {
             let (iss, sub) = (text(identifier, "iss")?, text(identifier, "sub")?);
             if iss != issuer.issuer {
                 return Err(SubjectError::Issuer(iss.chars().take(200).collect()));
             }
-            Ok(Target::Subject { issuer: iss.into(), sub: sub.into() })
+            Ok(vec![Target::Subject { issuer: iss.into(), sub: sub.into() }])
         }
-        "email" => email(text(identifier, "email")?, issuer),
+        "email" => by_email(text(identifier, "email")?, issuer, control),
         "opaque" => {
             by_claim(issuer.messages.opaque_claim.as_deref(), text(identifier, "id")?, issuer, "opaque_claim")
+                .map(|target| vec![target])
         }
         "account" => {
             let uri = text(identifier, "uri")?;
@@ -98,26 +109,33 @@ fn one(format: &str, identifier: &Json, issuer: &Issuer) -> Result<Target, Subje
             let account =
                 account.ok_or_else(|| SubjectError::Malformed("`uri` is not an acct: URI".into()))?;
             by_claim(issuer.messages.account_claim.as_deref(), account, issuer, "account_claim")
+                .map(|target| vec![target])
         }
         other => Err(SubjectError::Format(other.chars().take(64).collect())),
     }
 }
 
-/// What an e-mail address means for an issuer's tokens.
+/// What an e-mail address means for an issuer's tokens: who has it in the SCIM directory, else whatever has it in
+/// the claim that the issuer's tokens have it in.
 ///
 /// # Errors
 /// When nobody is known by it.
-pub(super) fn by_email(address: &str, issuer: &Issuer) -> Result<Vec<Target>, SubjectError> {
-    email(address, issuer).map(|target| vec![target])
-}
-
-/// Whoever has an e-mail address: by the claim that the issuer's tokens have it in.
-fn email(address: &str, issuer: &Issuer) -> Result<Target, SubjectError> {
+pub(super) fn by_email(
+    address: &str,
+    issuer: &Issuer,
+    control: &Control,
+) -> Result<Vec<Target>, SubjectError> {
+    let known = control.users(|users| users.with_address(&issuer.issuer, address));
+    let values = known.iter().filter_map(|kept| mapping::value(&kept.user, issuer).ok());
+    let targets: Vec<Target> = values.map(|value| mapping::target(&value, issuer)).collect();
+    if !targets.is_empty() {
+        return Ok(targets);
+    }
     let Some(claim) = &issuer.messages.email_claim else {
-        let why = "a subject is named by its e-mail address, and email_claim of the issuer says no claim that has it";
+        let why = "a subject is named by its e-mail address, which no SCIM user of the issuer has, and email_claim of the issuer says no claim that has it";
         return Err(SubjectError::Unknown(why.into()));
     };
-    Ok(Target::Claims(vec![("iss".into(), issuer.issuer.clone()), (claim.clone(), address.into())]))
+    Ok(vec![Target::Claims(vec![("iss".into(), issuer.issuer.clone()), (claim.clone(), address.into())])])
 }
 
 /// Whoever is known by a name: by the claim that the issuer's tokens have it in.

@@ -6,6 +6,7 @@ mod crash;
 mod global_token_revocation;
 mod keycloak;
 mod keys;
+mod scim;
 mod ssf;
 mod support;
 mod tokens;

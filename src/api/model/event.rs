@@ -22,12 +22,13 @@ pub struct Event {
     pub at: Moment,
     /// Who caused it.
     pub actor: Actor,
-    /// `revoked`, `reinstated`, `undone`, `swept`, `key_created`, `key_deleted` or `received`.
+    /// `revoked`, `reinstated`, `undone`, `swept`, `key_created`, `key_deleted`, `received`,
+    /// `user_kept` or `user_dropped`.
     #[schema(example = "revoked")]
     pub event: String,
     /// What happened, by event: `revocation`, `kind`, `issuer`, `value`, `claims`, `cutoff`, `expires_at`,
     /// `reason`, `until`, `key`, `name`, `scopes`, `issuers`, `inlet`, `message`, `peer`, `signal`, `revocations`,
-    /// `refused`, `detail`, `count`.
+    /// `refused`, `detail`, `count`, `user`, `active`.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub details: serde_json::Map<String, serde_json::Value>,

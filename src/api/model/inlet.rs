@@ -10,6 +10,9 @@ use super::{ClaimValues, Kind, Moment};
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CapturedMessage {
+    /// The method that it was sent with; `POST` where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// The path that it was sent to; needed where that has a variable part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,

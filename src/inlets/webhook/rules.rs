@@ -114,7 +114,7 @@ fn targets(
             let Some(issuer) = inlets.directory().find(&issuer) else {
                 return Err(Cause::rule("issuer_unknown", "the issuer is not configured"));
             };
-            return Ok(subject::by_email(&address, &issuer)?);
+            return Ok(subject::by_email(&address, &issuer, inlets.control())?);
         }
     }])
 }

@@ -28,6 +28,8 @@ impl Columns {
             Some(Body::KeyCreated(_)) => (14, None),
             Some(Body::KeyDeleted(_)) => (15, None),
             Some(Body::Received(_)) => (16, None),
+            Some(Body::UserKept(_)) => (20, None),
+            Some(Body::UserDropped(_)) => (21, None),
             None => (0, None),
         };
         Self {

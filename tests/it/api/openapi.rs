@@ -7,9 +7,17 @@ use serde_json::Value;
 use crate::support::{control_plane, get, text};
 
 /// Every call of the contract.
-const CALLS: [&str; 31] = [
+const CALLS: [&str; 42] = [
+    "DELETE /inlets/scim/v2/Users/{id}",
     "DELETE /v1/keys/{id}",
     "DELETE /v1/ssf/{id}",
+    "GET /inlets/scim/v2/ResourceTypes",
+    "GET /inlets/scim/v2/ResourceTypes/{id}",
+    "GET /inlets/scim/v2/Schemas",
+    "GET /inlets/scim/v2/Schemas/{id}",
+    "GET /inlets/scim/v2/ServiceProviderConfig",
+    "GET /inlets/scim/v2/Users",
+    "GET /inlets/scim/v2/Users/{id}",
     "GET /livez",
     "GET /metrics",
     "GET /readyz",
@@ -21,12 +29,14 @@ const CALLS: [&str; 31] = [
     "GET /v1/revocations",
     "GET /v1/revocations/{id}",
     "GET /v1/ssf/{id}",
+    "PATCH /inlets/scim/v2/Users/{id}",
     "POST /inlets/backchannel-logout",
     "POST /inlets/global-token-revocation",
     "POST /inlets/introspect",
     "POST /inlets/keycloak/{issuer}/realm/{action}",
     "POST /inlets/keycloak/{issuer}/{action}",
     "POST /inlets/revoke",
+    "POST /inlets/scim/v2/Users",
     "POST /inlets/ssf/push/{stream}",
     "POST /inlets/webhook/{name}",
     "POST /v1/check",
@@ -39,6 +49,7 @@ const CALLS: [&str; 31] = [
     "POST /v1/ssf/{id}",
     "POST /v1/ssf/{id}/status",
     "POST /v1/ssf/{id}/verify",
+    "PUT /inlets/scim/v2/Users/{id}",
 ];
 
 /// Method, path and description of each call in the document.
@@ -93,6 +104,7 @@ async fn every_call_documents_its_problems_under_a_name_of_its_own() {
             // Inlets answer as their protocols have it.
             let (media_type, name) = match path.starts_with("/inlets") {
                 true if path.starts_with("/inlets/ssf") => ("application/json", "SetError"),
+                true if path.starts_with("/inlets/scim") => ("application/scim+json", "ScimError"),
                 true => ("application/json", "OauthError"),
                 false => ("application/problem+json", "Problem"),
             };

@@ -1,0 +1,343 @@
+//! PATCH (RFC 7644 section 3.5.2), in the spellings that Okta and Entra ID send: `op` in any case, with or without
+//! a path, paths as the names of members, booleans as texts.
+
+use portcullis_core::json::Json;
+
+use super::error::{ErrorKind, ScimError};
+use super::filter::{Filter, Literal, Operator};
+use super::path::{Attribute, Path};
+use super::user::{check, emails, expect_schema, member, text, truth};
+use crate::state::{Email, User};
+
+const SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// Most changes of one request.
+const MAX_CHANGES: usize = 100;
+
+/// One change of a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// What is done.
+    pub operation: Operation,
+    /// Where.
+    pub path: Path,
+    /// With what; null where there is nothing.
+    pub value: Json,
+}
+
+/// What a change does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Operation {
+    /// A value is set, or another e-mail address added.
+    Add,
+    /// A value is set.
+    Replace,
+    /// A value is taken away.
+    Remove,
+}
+
+/// The changes of a request's body.
+///
+/// # Errors
+/// When it is none.
+pub fn read(body: &Json) -> Result<Vec<Change>, ScimError> {
+    expect_schema(body, SCHEMA)?;
+    let Some(Json::List(operations)) = member(body, "Operations")? else {
+        return Err(ErrorKind::InvalidSyntax.error("`Operations` is missing or not a list"));
+    };
+    let mut changes = Vec::new();
+    for operation in operations {
+        read_one(operation, &mut changes)?;
+        if changes.len() > MAX_CHANGES {
+            return Err(ErrorKind::InvalidSyntax.error(format!("more than {MAX_CHANGES} changes at a time")));
+        }
+    }
+    if changes.is_empty() {
+        return Err(ErrorKind::InvalidSyntax.error("`Operations` has nothing to do"));
+    }
+    Ok(changes)
+}
+
+fn read_one(json: &Json, changes: &mut Vec<Change>) -> Result<(), ScimError> {
+    let named = member(json, "op")?.and_then(Json::as_text).unwrap_or_default().to_ascii_lowercase();
+    let operation = match named.as_str() {
+        "add" => Operation::Add,
+        "replace" => Operation::Replace,
+        "remove" => Operation::Remove,
+        _ => return Err(ErrorKind::InvalidSyntax.error("`op` is none of add, replace and remove")),
+    };
+    let value = member(json, "value")?.cloned().unwrap_or(Json::Null);
+    let path = match member(json, "path")? {
+        None => None,
+        Some(Json::Text(path)) => Some(path).filter(|path| !path.is_empty()),
+        Some(_) => return Err(ErrorKind::InvalidPath.error("`path` is not a text")),
+    };
+    match (path, &value) {
+        (Some(path), _) => changes.push(Change { operation, path: Path::parse(path)?, value }),
+        (None, _) if operation == Operation::Remove => {
+            return Err(ErrorKind::NoTarget.error("`remove` needs a path"));
+        }
+        (None, Json::Object(members)) => {
+            for (name, value) in members {
+                let path = Path::parse(name)?;
+                // What of a whole user does not change is sent along.
+                if path != Path::One(Attribute::Id) {
+                    changes.push(Change { operation, path, value: value.clone() });
+                }
+            }
+        }
+        _ => return Err(ErrorKind::InvalidSyntax.error("without a path, `value` is an object")),
+    }
+    Ok(())
+}
+
+/// A user after the changes: all of them or none.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn apply(user: &User, changes: &[Change]) -> Result<User, ScimError> {
+    let mut user = user.clone();
+    for change in changes {
+        change.apply(&mut user)?;
+    }
+    check(&user)?;
+    Ok(user)
+}
+
+impl Change {
+    fn apply(&self, user: &mut User) -> Result<(), ScimError> {
+        let removes = self.operation == Operation::Remove;
+        let fixed =
+            |name: &str| Err(ErrorKind::Mutability.error(format!("`{name}` cannot be changed like this")));
+        match &self.path {
+            Path::Elsewhere => {}
+            Path::One(Attribute::Id) => return fixed("id"),
+            Path::One(Attribute::UserName) if removes => return fixed("userName"),
+            Path::One(Attribute::Active) if removes => return fixed("active"),
+            Path::One(Attribute::ExternalId) if removes => user.external_id.clear(),
+            Path::One(Attribute::UserName) => user.user_name = text(&self.value, "userName")?,
+            Path::One(Attribute::ExternalId) => user.external_id = text(&self.value, "externalId")?,
+            Path::One(Attribute::Active) => user.active = truth(&self.value, "active")?,
+            Path::One(_) => {}
+            Path::Emails(None, None) => self.all(&mut user.emails)?,
+            Path::Emails(filter, part) => self.chosen(&mut user.emails, filter.as_ref(), *part)?,
+        }
+        Ok(())
+    }
+
+    fn all(&self, addresses: &mut Vec<Email>) -> Result<(), ScimError> {
+        match self.operation {
+            Operation::Remove if self.value == Json::Null => addresses.clear(),
+            Operation::Remove => {
+                let named = emails(&self.value)?;
+                addresses.retain(|email| !named.iter().any(|named| named.value == email.value));
+            }
+            Operation::Replace => *addresses = emails(&self.value)?,
+            Operation::Add => {
+                for email in emails(&self.value)? {
+                    addresses.retain(|known| known.value != email.value);
+                    add(addresses, email);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn chosen(
+        &self,
+        addresses: &mut Vec<Email>,
+        filter: Option<&Filter>,
+        part: Option<Attribute>,
+    ) -> Result<(), ScimError> {
+        let is_chosen = |email: &Email| filter.is_none_or(|filter| filter.matches_email(email));
+        let removes_it = matches!(part, None | Some(Attribute::EmailValue));
+        if self.operation == Operation::Remove && removes_it {
+            addresses.retain(|email| !is_chosen(email));
+            return Ok(());
+        }
+        if !addresses.iter().any(is_chosen) {
+            let made = filter.and_then(described).filter(|_| self.operation == Operation::Add);
+            let mut made =
+                made.ok_or_else(|| ErrorKind::NoTarget.error("no e-mail address is chosen by the path"))?;
+            self.set(&mut made, part)?;
+            if made.value.is_empty() {
+                return Err(ErrorKind::InvalidValue.error("an e-mail address has no `value`"));
+            }
+            add(addresses, made);
+            return Ok(());
+        }
+        let places: Vec<bool> = addresses.iter().map(is_chosen).collect();
+        let chosen = addresses.iter_mut().zip(places).filter(|(_, chosen)| *chosen);
+        for (email, _) in chosen {
+            self.set(email, part)?;
+        }
+        Ok(())
+    }
+
+    fn set(&self, email: &mut Email, part: Option<Attribute>) -> Result<(), ScimError> {
+        let removes = self.operation == Operation::Remove;
+        match part {
+            Some(Attribute::EmailType) if removes => email.kind.clear(),
+            Some(Attribute::EmailPrimary) if removes => email.primary = false,
+            Some(Attribute::EmailType) => email.kind = text(&self.value, "emails.type")?,
+            Some(Attribute::EmailPrimary) => email.primary = truth(&self.value, "emails.primary")?,
+            Some(_) => {
+                let address = text(&self.value, "emails.value")?;
+                if address.is_empty() {
+                    return Err(ErrorKind::InvalidValue.error("an e-mail address has no `value`"));
+                }
+                email.value = address;
+            }
+            None => match emails(&self.value)?.as_slice() {
+                [one] => *email = one.clone(),
+                _ => return Err(ErrorKind::InvalidValue.error("the path chooses one e-mail address")),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Adds an address; of several primary ones the last is.
+fn add(addresses: &mut Vec<Email>, email: Email) {
+    if email.primary {
+        addresses.iter_mut().for_each(|known| known.primary = false);
+    }
+    addresses.push(email);
+}
+
+/// The address that a filter describes, if there is one: `type eq "work"`.
+fn described(filter: &Filter) -> Option<Email> {
+    match filter {
+        Filter::Compare(Attribute::EmailType, Operator::Equal, Literal::Text(kind)) => {
+            Some(Email { kind: kind.clone(), ..Email::default() })
+        }
+        Filter::Compare(Attribute::EmailPrimary, Operator::Equal, Literal::Bool(primary)) => {
+            Some(Email { primary: *primary, ..Email::default() })
+        }
+        Filter::And(one, other) => {
+            let (one, other) = (described(one)?, described(other)?);
+            let kind = if one.kind.is_empty() { other.kind } else { one.kind };
+            Some(Email { kind, primary: one.primary || other.primary, value: String::new() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn user() -> User {
+        User {
+            id: "7".into(),
+            user_name: "alice".into(),
+            external_id: "x".into(),
+            emails: vec![Email { value: "a@work".into(), kind: "work".into(), primary: true }],
+            active: true,
+            ..User::default()
+        }
+    }
+
+    fn patched(operations: &serde_json::Value) -> Result<User, ErrorKind> {
+        let body = json!({"schemas": [SCHEMA], "Operations": operations}).to_string();
+        let changes = read(&Json::parse(body.as_bytes()).unwrap());
+        changes.and_then(|changes| apply(&user(), &changes)).map_err(|error| error.kind)
+    }
+
+    #[test]
+    fn every_spelling_of_inactive_is_understood() {
+        for operations in [
+            json!([{"op": "replace", "path": "active", "value": false}]),
+            json!([{"op": "Replace", "path": "active", "value": "False"}]),
+            json!([{"op": "REPLACE", "path": "Active", "value": "false"}]),
+            json!([{"op": "replace", "value": {"active": false}}]),
+            json!([{"op": "replace", "value": {"id": "7", "active": "False", "name": {"givenName": "A"}}}]),
+            json!([{"op": "Add", "path": "active", "value": false}]),
+            json!([{"op": "replace", "path": "urn:ietf:params:scim:schemas:core:2.0:User:active", "value": false}]),
+            json!([{"op": "replace", "path": "", "value": {"urn:ietf:params:scim:schemas:core:2.0:User:active": false}}]),
+        ] {
+            assert_eq!(patched(&operations), Ok(User { active: false, ..user() }), "{operations}");
+        }
+    }
+
+    #[test]
+    fn attributes_and_addresses_change() {
+        let check = |operation: serde_json::Value, expect: User| {
+            assert_eq!(patched(&json!([operation])), Ok(expect), "{operation}");
+        };
+        let email =
+            |value: &str, kind: &str, primary| Email { value: value.into(), kind: kind.into(), primary };
+        let with = |emails: Vec<Email>| User { emails, ..user() };
+        check(
+            json!({"op": "replace", "path": "userName", "value": "bob"}),
+            User { user_name: "bob".into(), ..user() },
+        );
+        check(json!({"op": "remove", "path": "externalId"}), User { external_id: String::new(), ..user() });
+        check(json!({"op": "replace", "path": "name.givenName", "value": "A"}), user());
+        check(
+            json!({"op": "add", "path": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", "value": "x"}),
+            user(),
+        );
+        check(json!({"op": "replace", "path": "addresses[type eq \"work\"].country", "value": "x"}), user());
+        let work = json!({"op": "Replace", "path": "emails[type eq \"work\"].value", "value": "b@work"});
+        check(work, with(vec![email("b@work", "work", true)]));
+        let as_member = json!({"op": "replace", "value": {"emails[type eq \"work\"].value": "b@work"}});
+        check(as_member, with(vec![email("b@work", "work", true)]));
+        let home = json!({"op": "add", "path": "emails[type eq \"home\"].value", "value": "a@home"});
+        check(home, with(vec![email("a@work", "work", true), email("a@home", "home", false)]));
+        let primary = json!({"op": "add", "path": "emails", "value": [{"value": "c@x", "primary": "True"}]});
+        check(primary, with(vec![email("a@work", "work", false), email("c@x", "", true)]));
+        check(
+            json!({"op": "replace", "path": "emails", "value": [{"value": "c@x"}]}),
+            with(vec![email("c@x", "", false)]),
+        );
+        for all in ["emails", "emails[type eq \"work\"]", "emails.value", "emails[value ew \"work\"].value"] {
+            check(json!({"op": "remove", "path": all}), with(Vec::new()));
+        }
+        check(json!({"op": "Remove", "path": "emails", "value": [{"value": "a@work"}]}), with(Vec::new()));
+        check(
+            json!({"op": "remove", "path": "emails[type eq \"work\"].primary"}),
+            with(vec![email("a@work", "work", false)]),
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_with_its_kind() {
+        let many: Vec<_> = (0..101).map(|_| json!({"op": "add", "path": "title", "value": "x"})).collect();
+        for (kind, operations) in [
+            (ErrorKind::InvalidSyntax, json!([])),
+            (ErrorKind::InvalidSyntax, json!("x")),
+            (ErrorKind::InvalidSyntax, json!([{"op": "move", "path": "active", "value": false}])),
+            (ErrorKind::InvalidSyntax, json!([{"path": "active", "value": false}])),
+            (ErrorKind::InvalidSyntax, json!([{"op": "replace", "value": false}])),
+            (
+                ErrorKind::InvalidSyntax,
+                json!([{"op": "replace", "Op": "add", "path": "active", "value": false}]),
+            ),
+            (ErrorKind::InvalidSyntax, json!(many)),
+            (ErrorKind::InvalidPath, json!([{"op": "replace", "path": "a b", "value": false}])),
+            (ErrorKind::InvalidPath, json!([{"op": "replace", "path": "active.x", "value": false}])),
+            (ErrorKind::InvalidPath, json!([{"op": "replace", "path": 7, "value": false}])),
+            (ErrorKind::InvalidFilter, json!([{"op": "replace", "path": "emails[type", "value": "x"}])),
+            (ErrorKind::NoTarget, json!([{"op": "remove"}])),
+            (
+                ErrorKind::NoTarget,
+                json!([{"op": "replace", "path": "emails[type eq \"home\"].value", "value": "x"}]),
+            ),
+            (ErrorKind::InvalidValue, json!([{"op": "replace", "path": "active", "value": "no"}])),
+            (ErrorKind::InvalidValue, json!([{"op": "replace", "path": "active"}])),
+            (ErrorKind::InvalidValue, json!([{"op": "replace", "path": "userName", "value": ""}])),
+            (ErrorKind::InvalidValue, json!([{"op": "replace", "path": "userName", "value": "a\u{1b}"}])),
+            (
+                ErrorKind::InvalidValue,
+                json!([{"op": "replace", "path": "emails", "value": [{"type": "work"}]}]),
+            ),
+            (ErrorKind::Mutability, json!([{"op": "replace", "path": "id", "value": "8"}])),
+            (ErrorKind::Mutability, json!([{"op": "remove", "path": "active"}])),
+            (ErrorKind::Mutability, json!([{"op": "remove", "path": "userName"}])),
+        ] {
+            assert_eq!(patched(&operations), Err(kind), "{operations}");
+        }
+    }
+}

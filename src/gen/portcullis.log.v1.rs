@@ -164,7 +164,7 @@ pub struct Received {
     pub count: u64,
 }
 /// A user that an identity provider has told of by SCIM, as it is from now on: no more than subjects are found by.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UserKept {
     #[prost(string, tag = "1")]
     pub issuer: ::prost::alloc::string::String,

@@ -20,7 +20,9 @@ pub(crate) fn command(args: &[String]) -> Result<Command> {
     // Cargo builds it for the tests of the root package, before any test runs.
     test.env("PORTCULLIS_BIN", target_dir().join("debug/portcullis"));
     match npm::oidc_provider() {
-        Ok(provider) => drop(test.env("OIDC_PROVIDER", provider)),
+        Ok(provider) => {
+            test.env("OIDC_PROVIDER", provider);
+        }
         // One test needs it, and says so; the others are worth running.
         Err(error) => eprintln!("warning: the test of examples/oidc-provider will fail: {error:#}"),
     }

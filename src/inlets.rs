@@ -55,7 +55,7 @@ pub struct Inlets {
 }
 
 /// Every protocol whose messages can be tried.
-pub static PROTOCOLS: [&dyn Protocol; 6] = [
+pub static PROTOCOLS: [&dyn Protocol; 7] = [
     &backchannel_logout::BackchannelLogout,
     &global_token_revocation::GlobalTokenRevocation,
     &revoke::Revoke,

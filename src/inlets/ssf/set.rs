@@ -81,6 +81,7 @@ pub(super) async fn read(inlets: &Inlets, stream: &Stream, raw: &str) -> Result<
         let naming = Naming {
             transmitter: &transmitter.issuer,
             tokens_of: &tokens_of,
+            control: inlets.control(),
             critical: &stream.live().critical,
             untyped: transmitter.messages.allows(Leniency::UntypedSubject),
         };

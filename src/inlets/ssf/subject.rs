@@ -7,7 +7,7 @@ use portcullis_core::json::Json;
 use super::super::Cause;
 use super::super::subject::{self, SubjectError};
 use crate::config::Issuer;
-use crate::control::Target;
+use crate::control::{Control, Target};
 
 /// The members of a complex subject that are looked at; the others only narrow it, and are passed over.
 const PROCESSED: [&str; 2] = ["user", "session"];
@@ -32,6 +32,8 @@ pub(super) struct Naming<'a> {
     pub(super) transmitter: &'a str,
     /// The issuer of the tokens.
     pub(super) tokens_of: &'a Issuer,
+    /// Knows users by their e-mail addresses.
+    pub(super) control: &'a Control,
     /// Members of complex subjects that must be processed.
     pub(super) critical: &'a BTreeSet<String>,
     /// Whether a subject without `format` may be understood by other signs.
@@ -49,7 +51,7 @@ pub(super) fn resolve(subject: &Json, naming: &Naming<'_>, of_session: bool) -> 
             expect_issuer(text(&subject, "iss")?, issuer)?;
             Ok(About::Token(Target::Token { issuer: issuer.issuer.clone(), jti }))
         }
-        _ => Ok(About::Holder(subject::resolve(&subject, issuer)?)),
+        _ => Ok(About::Holder(subject::resolve(&subject, issuer, naming.control)?)),
     }
 }
 
@@ -70,7 +72,7 @@ fn complex(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<Abou
             Some(other) => Err(SubjectError::Format(other.chars().take(64).collect()).into()),
             None => Err(malformed("`format` of the session is missing or not a text")),
         },
-        (None, Some(user)) => Ok(About::Holder(subject::resolve(user, issuer)?)),
+        (None, Some(user)) => Ok(About::Holder(subject::resolve(user, issuer, naming.control)?)),
         (None, None) => {
             let why = "the complex subject names neither a user nor, where the event is about one, a session";
             Err(SubjectError::Unknown(why.into()).into())

@@ -1,6 +1,6 @@
 //! An edge's first message, with its bounds.
 
-use portcullis_core::wire::edge::{self, Position};
+use portcullis_core::wire::edge::{self, Position, Refused};
 use tonic::Status;
 
 /// Longest id or name of an edge, in bytes.
@@ -14,6 +14,8 @@ pub(super) struct Hello {
     pub(super) worker: String,
     pub(super) filter_version: String,
     pub(super) position: Option<Position>,
+    /// The set that it did not take.
+    pub(super) refused: Option<Refused>,
 }
 
 impl Hello {
@@ -35,6 +37,7 @@ impl Hello {
             worker: text("worker", hello.worker, 1)?,
             filter_version: text("filter_version", hello.filter_version, 0)?,
             position,
+            refused: hello.refused,
         })
     }
 }

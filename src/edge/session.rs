@@ -95,6 +95,15 @@ async fn serve<'a>(
         version,
         "a worker has connected"
     );
+    if let Some(refused) = &hello.refused {
+        warn!(
+            node = hello.node,
+            worker = hello.worker,
+            revocations = refused.revocations,
+            limit = refused.limit,
+            "a worker does not take the set, which is larger than its `limits.revocations`: it enforces an old one"
+        );
+    }
     let (ask, asked) = mpsc::channel(1);
     tokio::select! {
         status = send(context, start, outgoing, asked) => status,

@@ -9,6 +9,7 @@ fn hello(process: &str, worker: &str) -> Hello {
         worker: worker.into(),
         filter_version: "1".into(),
         position: None,
+        refused: None,
     }
 }
 

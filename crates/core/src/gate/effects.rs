@@ -21,7 +21,7 @@ pub struct Effects {
     pub cut: BTreeMap<StreamId, Code>,
     /// Held requests to be presented and decided again.
     pub retry: Vec<StreamId>,
-    /// Verified claims that must be read again ([`Gate::reread`]).
+    /// Verified claims that must be read again ([`Gate::reread`](super::Gate::reread)).
     pub reread: Vec<live::Verified>,
     /// What the operator's log should say.
     pub notes: Vec<Note>,

@@ -86,8 +86,11 @@ pub(crate) fn release(cx: &mut Cx<'_>, id: u32) {
 /// `proxy_on_delete` unless the filter wants to wait. With the last plugin's, the VM ends, waiting or not.
 pub(crate) fn end_if_unused(cx: &mut Cx<'_>, id: u32) {
     let state = cx.data();
-    let is_used = state.streams.values().any(|stream| stream.root == id && stream.end.is_none());
-    if is_used || !state.roots.get(&id).is_some_and(|root| root.released && !root.pending_done) {
+    // Looking at every stream at the end of each would make a flood of them quadratic.
+    if !state.roots.get(&id).is_some_and(|root| root.released && !root.pending_done) {
+        return;
+    }
+    if state.streams.values().any(|stream| stream.root == id && stream.end.is_none()) {
         return;
     }
     let outcome = vm::call(cx, callback::DONE, id, &[id]);

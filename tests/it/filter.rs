@@ -12,7 +12,6 @@ mod link;
 mod modes;
 mod receipts;
 mod rejection;
-mod requests;
 mod startup;
 mod streams;
 mod support;

@@ -4,16 +4,18 @@ use std::collections::HashSet;
 
 use portcullis_core::set::{Change, Digest};
 use portcullis_core::wire::edge::control_message::Message;
-use portcullis_core::wire::edge::{Delta, Entries, SnapshotChunk, SnapshotInfo};
-use portcullis_core::{Cutoff, Key, Shape, Version};
+use portcullis_core::wire::edge::{Delta, Pages, SnapshotChunk, SnapshotInfo};
+use portcullis_core::{Key, Shape, Version};
 
 use super::Update;
 use crate::clock::UnixMillis;
 use crate::edge::codec::Encoded;
 use crate::state::State;
 
-/// Changes in one message: 60,000 bytes of entries at most.
+/// Changes in one message: 50,000 bytes of entries at most.
 pub(super) const PER_MESSAGE: usize = 2_500;
+/// Entries from which on a chunk ends, with the page: 60,000 bytes of entries without a cut-off.
+pub(super) const PER_CHUNK: usize = 5_000;
 
 impl Update {
     /// Nothing has changed.
@@ -72,18 +74,13 @@ impl Snapshot {
     /// Of the state.
     pub(super) fn of(state: &State) -> Self {
         let set = state.ledger().set();
-        let mut all = set.iter().peekable();
-        let mut chunks: Vec<Encoded> = Vec::with_capacity(set.len() / PER_MESSAGE + 1);
-        loop {
-            let mut entries = Entries::default();
-            all.by_ref().take(PER_MESSAGE).for_each(|(key, cutoff): (Key, Cutoff)| entries.push(key, cutoff));
-            let last = all.peek().is_none();
-            let index = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-            chunks.push(Message::Chunk(SnapshotChunk { index, entries: Some(entries), last }).into());
-            if last {
-                break;
-            }
-        }
+        let pages = Pages::of(set, PER_CHUNK);
+        let last = pages.len() - 1;
+        let chunks = pages.into_iter().enumerate().map(|(at, pages)| {
+            let index = u32::try_from(at).unwrap_or(u32::MAX);
+            Message::Chunk(SnapshotChunk { index, pages: Some(pages), last: at == last }).into()
+        });
+        let chunks = chunks.collect();
         Self { version: state.version(), chunks, entries: set.len() as u64, digest: set.digest() }
     }
 

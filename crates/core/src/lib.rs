@@ -2,7 +2,7 @@
 //!
 //! A revocation is a [`Selector`] (claim = value requirements that must all hold) with an optional
 //! [`Cutoff`]. The control plane keeps revocations in a [`Ledger`], which says for every event which entries
-//! of the enforced set change. A selector becomes one 128-bit [`Key`] under the store's [`HashKey`]; an edge
+//! of the enforced set change. A selector becomes one [`Key`] under the store's [`HashKey`]; an edge
 //! holds a [`RevocationSet`] of such keys and no value of any claim.
 //!
 //! At the edge one [`Gate`] per worker owns everything: it speaks the push protocol ([`link`]), turns tokens

@@ -1,13 +1,21 @@
 //! The enforced set: key to cut-off, with a digest by which two holders know that they hold the same.
+//!
+//! Ten million entries must fit a worker next to its other work, so an entry is as short as exactness allows. The
+//! first 12 bits of a key choose one of 4,096 pages; the page stores the other 72, sorted. Entries with a cut-off
+//! have pages of their own. A snapshot is the pages as they are.
 
 use alloc::vec::Vec;
 use core::fmt;
 use core::hash::Hasher;
 
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::cutoff::Cutoff;
-use crate::key::{Key, KeyMap};
+use crate::key::{Key, REST_BYTES};
+
+mod pages;
+
+use pages::{Always, Entry as _, Pages, Timed};
 
 /// The new value of one key of the set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,108 +59,155 @@ impl fmt::Debug for Digest {
     }
 }
 
+// One more hash, so that keys which add up to what others do are not taken for them; a fast one, since a snapshot
+// has millions.
 fn term(key: Key, cutoff: Cutoff) -> u128 {
-    let mut hasher = SipHasher24::new();
+    let mut hasher = SipHasher13::new();
     hasher.write(&key.to_bytes());
     match cutoff {
         Cutoff::Always => hasher.write_u8(1),
-        Cutoff::At(seconds) => hasher.write(&seconds.to_be_bytes()),
+        Cutoff::At(seconds) => hasher.write(&seconds.to_le_bytes()),
     }
     hasher.finish128().as_u128()
 }
 
-/// Tables that the entries are spread over.
-const TABLES: usize = 256;
-/// Entries that one table may have beyond twice its share: chance does not come near, and a key that somebody
-/// has chosen does not make one table grow by much.
+/// Entries that one page may have beyond twice its share: chance does not come near, and keys that somebody has
+/// chosen do not make one page so long that an insertion is felt.
 const SLACK: usize = 4_096;
+
+/// Most entries of one page of a set with that many entries.
+pub(crate) const fn most_in_page(entries: usize) -> usize {
+    (entries / PAGES as usize).saturating_mul(2).saturating_add(SLACK)
+}
 
 /// Key to cut-off: all that an edge holds of the revocations. One entry per key, the strictest.
 ///
-/// Many small tables instead of a large one: memory grows with the entries as they come, in small pieces that
-/// the allocator finds a place for, and no request waits for a table of millions to be moved. An entry takes 24
-/// bytes and one of its table's own; a table is between 7/16 and 7/8 full.
+/// An entry takes 9 bytes, 17 with a cut-off, and the sixteenth that a page may have to spare.
 #[derive(Clone, Debug, Default)]
 pub struct RevocationSet {
-    // None before the first entry.
-    tables: Vec<KeyMap<Key, Packed>>,
-    len: usize,
+    // A key is in one of them.
+    always: Pages<Always>,
+    timed: Pages<Timed>,
     digest: Digest,
 }
 
-/// A cut-off in one word: the greatest number stands for every token.
+/// Entries that cannot be what comes next of a sorted set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Packed(u64);
+pub struct OutOfOrder;
 
-impl From<Cutoff> for Packed {
-    fn from(cutoff: Cutoff) -> Self {
-        match cutoff {
-            Cutoff::Always => Self(u64::MAX),
-            Cutoff::At(seconds) => Self(seconds.min(u64::MAX - 1)),
-        }
-    }
+/// The entries of one page, as they are sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Page<'a> {
+    /// Which one.
+    pub number: u16,
+    /// Keys without a cut-off, less what the page's number says of them; ascending.
+    pub always: &'a [[u8; ALWAYS_BYTES]],
+    /// The same with a cut-off after each, in little-endian seconds.
+    pub timed: &'a [[u8; TIMED_BYTES]],
 }
 
-impl From<Packed> for Cutoff {
-    fn from(packed: Packed) -> Self {
-        if packed.0 == u64::MAX { Self::Always } else { Self::At(packed.0) }
-    }
-}
+/// The pages that keys are spread over.
+pub const PAGES: u16 = pages::PAGES;
+/// Bytes of an entry without a cut-off.
+pub const ALWAYS_BYTES: usize = REST_BYTES;
+/// Bytes of an entry with a cut-off.
+pub const TIMED_BYTES: usize = REST_BYTES + 8;
 
 impl RevocationSet {
     /// The cut-off of a key, `None` when it is not revoked.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Cutoff> {
-        self.tables.get(usize::from(key.byte()))?.get(&key).map(|packed| Cutoff::from(*packed))
+        if self.always.get(key).is_some() {
+            return Some(Cutoff::Always);
+        }
+        self.timed.get(key).map(|timed| Cutoff::At(timed.seconds()))
     }
 
     /// Gives a key its new value; returns the change that takes it back.
     pub fn apply(&mut self, change: Change) -> Change {
-        let before = match change.cutoff.map(Packed::from) {
-            Some(packed) => self.insert(change.key, packed),
-            None => self.remove(change.key),
+        let Change { key, cutoff } = change;
+        let before = self.remove(key);
+        match cutoff {
+            Some(Cutoff::Always) => drop(self.always.insert(key.page(), Always(key.rest().to_bytes()))),
+            Some(Cutoff::At(seconds)) => drop(self.timed.insert(key.page(), Timed::new(key, seconds))),
+            None => {}
+        }
+        if let Some(cutoff) = cutoff {
+            self.digest.add(key, cutoff);
+        }
+        Change { key, cutoff: before }
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Cutoff> {
+        let before = match self.always.remove(key) {
+            Some(_) => Cutoff::Always,
+            None => Cutoff::At(self.timed.remove(key)?.seconds()),
         };
-        Change { key: change.key, cutoff: before.map(Cutoff::from) }
-    }
-
-    fn insert(&mut self, key: Key, packed: Packed) -> Option<Packed> {
-        if self.tables.is_empty() {
-            self.tables.resize_with(TABLES, KeyMap::default);
-        }
-        let table = self.tables.get_mut(usize::from(key.byte()))?;
-        let before = table.insert(key, packed);
-        self.digest.add(key, packed.into());
-        match before {
-            Some(before) => self.digest.subtract(key, before.into()),
-            None => self.len += 1,
-        }
-        before
-    }
-
-    fn remove(&mut self, key: Key) -> Option<Packed> {
-        let before = self.tables.get_mut(usize::from(key.byte()))?.remove(&key)?;
-        self.digest.subtract(key, before.into());
-        self.len -= 1;
+        self.digest.subtract(key, before);
         Some(before)
     }
 
-    /// Whether the keys are spread as hashes are: no table has more than twice its share and a few.
+    /// Takes a page of another set over: the way in which a snapshot comes, without a search for each entry.
+    ///
+    /// # Errors
+    /// When there is no such page, it has entries already, they do not ascend, or a key comes twice. What the
+    /// page has then is not defined.
+    pub fn fill(&mut self, page: Page<'_>) -> Result<(), OutOfOrder> {
+        let always = page.always.iter().map(|bytes| Always(*bytes));
+        let timed = page.timed.iter().map(Timed::from_bytes);
+        if !self.always.fill(page.number, always) || !self.timed.fill(page.number, timed) {
+            return Err(OutOfOrder);
+        }
+        let mut digest = self.digest;
+        for entry in self.always.page(page.number) {
+            digest.add(Key::new(page.number, entry.rest()), Cutoff::Always);
+        }
+        for entry in self.timed.page(page.number) {
+            let key = Key::new(page.number, entry.rest());
+            if self.always.get(key).is_some() {
+                return Err(OutOfOrder);
+            }
+            digest.add(key, Cutoff::At(entry.seconds()));
+        }
+        self.digest = digest;
+        Ok(())
+    }
+
+    /// Adds a page's entries to those that are sent, and says how many there are without and with a cut-off.
+    pub fn write_page(&self, number: u16, always: &mut Vec<u8>, timed: &mut Vec<u8>) -> (usize, usize) {
+        let (without, with) = (self.always.page(number), self.timed.page(number));
+        always.extend(without.iter().flat_map(|entry| entry.0));
+        timed.extend(with.iter().flat_map(|entry| entry.to_bytes()));
+        (without.len(), with.len())
+    }
+
+    /// Whether the keys are spread as hashes are: no page has more than twice its share and a few.
     #[must_use]
     pub fn is_spread(&self) -> bool {
-        let bound = (self.len / TABLES).saturating_mul(2).saturating_add(SLACK);
-        self.tables.iter().all(|table| table.len() <= bound)
+        (0..PAGES).all(|number| self.has_its_share(number))
+    }
+
+    /// The same of the page of one key.
+    #[must_use]
+    pub fn is_spread_at(&self, key: Key) -> bool {
+        self.has_its_share(key.page())
+    }
+
+    fn has_its_share(&self, number: u16) -> bool {
+        let there = self.always.page(number).len().saturating_add(self.timed.page(number).len());
+        there <= most_in_page(self.len())
     }
 
     /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.always.len().saturating_add(self.timed.len())
     }
 
     /// Whether nothing is revoked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The digest of all entries.
@@ -163,13 +218,15 @@ impl RevocationSet {
 
     /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Cutoff)> {
-        self.tables.iter().flatten().map(|(key, packed)| (*key, Cutoff::from(*packed)))
+        let always = self.always.iter().map(|(page, entry)| (Key::new(page, entry.rest()), Cutoff::Always));
+        let timed = self.timed.iter();
+        always.chain(timed.map(|(page, entry)| (Key::new(page, entry.rest()), Cutoff::At(entry.seconds()))))
     }
 }
 
 impl PartialEq for RevocationSet {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().all(|(key, cutoff)| other.get(key) == Some(cutoff))
+        self.len() == other.len() && self.iter().all(|(key, cutoff)| other.get(key) == Some(cutoff))
     }
 }
 
@@ -178,7 +235,7 @@ mod tests {
     use super::*;
 
     fn key(n: u8) -> Key {
-        Key::from_bytes([n; 16])
+        Key::from_bytes([n; 11])
     }
 
     #[test]
@@ -200,11 +257,40 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_24_bytes() {
-        assert_eq!(size_of::<(Key, Packed)>(), 24);
-        for cutoff in [Cutoff::Always, Cutoff::At(0), Cutoff::At(u64::MAX - 1)] {
-            assert_eq!(Cutoff::from(Packed::from(cutoff)), cutoff);
+    fn an_entry_takes_9_bytes_and_17_with_a_cutoff() {
+        assert_eq!((size_of::<Always>(), size_of::<Timed>()), (9, 17));
+    }
+
+    #[test]
+    fn a_set_is_the_pages_of_another() {
+        let mut set = RevocationSet::default();
+        for n in 0..200 {
+            let cutoff = if n % 3 == 0 { Cutoff::At(u64::from(n) << 40) } else { Cutoff::Always };
+            set.apply(Change { key: key(n), cutoff: Some(cutoff) });
         }
+        let mut copy = RevocationSet::default();
+        for number in 0..PAGES {
+            let (mut always, mut timed) = (Vec::new(), Vec::new());
+            let counts = set.write_page(number, &mut always, &mut timed);
+            let page = Page { number, always: always.as_chunks().0, timed: timed.as_chunks().0 };
+            assert_eq!((page.always.len(), page.timed.len()), counts);
+            assert_eq!(copy.fill(page), Ok(()));
+        }
+        assert_eq!((copy.digest(), &copy), (set.digest(), &set));
+    }
+
+    #[test]
+    fn a_key_comes_once() {
+        let rest = key(1).rest().to_bytes();
+        let timed = Timed::new(key(1), 7).to_bytes();
+        let fill =
+            |number, always: &[_], timed: &[_]| RevocationSet::default().fill(Page { number, always, timed });
+        assert_eq!(fill(3, &[rest], &[]), Ok(()));
+        assert_eq!(fill(3, &[], &[timed]), Ok(()));
+        assert_eq!(fill(3, &[rest, rest], &[]), Err(OutOfOrder));
+        assert_eq!(fill(3, &[], &[timed, timed]), Err(OutOfOrder));
+        assert_eq!(fill(3, &[rest], &[timed]), Err(OutOfOrder));
+        assert_eq!(fill(PAGES, &[rest], &[]), Err(OutOfOrder));
     }
 
     #[test]
@@ -222,8 +308,8 @@ mod tests {
     #[test]
     fn keys_that_somebody_has_chosen_are_not_spread() {
         let numbered = |n: u64, first: u8| {
-            let mut bytes = [first; 16];
-            bytes[8..].copy_from_slice(&n.to_be_bytes());
+            let mut bytes = [first; 11];
+            bytes[3..].copy_from_slice(&n.to_be_bytes());
             Change { key: Key::from_bytes(bytes), cutoff: Some(Cutoff::Always) }
         };
         let mut set = RevocationSet::default();

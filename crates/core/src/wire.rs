@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 
 use crate::cutoff::{Cutoff, CutoffClaim};
 use crate::field::{ClaimPath, Field, Kind, Shape};
-use crate::key::Key;
+use crate::key::{KEY_BYTES, Key};
 use crate::set::{Change, Digest};
 
+mod pages;
 mod weight;
 
 pub use weight::Weight;
@@ -34,7 +35,6 @@ pub const METHOD: &str = "Subscribe";
 /// The protocol number that this release speaks.
 pub const PROTOCOL: u32 = 1;
 
-const KEY_BYTES: usize = 16;
 const CUTOFF_BYTES: usize = KEY_BYTES + 8;
 
 /// What is wrong with a message of the peer.
@@ -148,7 +148,7 @@ impl edge::Entries {
             Cutoff::Always => self.always.extend(key.to_bytes()),
             Cutoff::At(seconds) => {
                 self.cutoff.extend(key.to_bytes());
-                self.cutoff.extend(seconds.to_be_bytes());
+                self.cutoff.extend(seconds.to_le_bytes());
             }
         }
     }
@@ -164,17 +164,11 @@ impl edge::Entries {
         }
         let cutoff = cutoff.iter().filter_map(|entry| {
             let (key, seconds) = entry.split_first_chunk::<KEY_BYTES>()?;
-            let seconds = u64::from_be_bytes(seconds.try_into().ok()?);
+            let seconds = u64::from_le_bytes(seconds.try_into().ok()?);
             Some(Change { key: Key::from_bytes(*key), cutoff: Some(Cutoff::At(seconds)) })
         });
         let always = keys(&self.always, "entries")?.map(|key| Change { key, cutoff: Some(Cutoff::Always) });
         Ok(always.chain(cutoff))
-    }
-
-    /// The number of entries, as far as the bytes divide into them.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.always.len() / KEY_BYTES + self.cutoff.len() / CUTOFF_BYTES
     }
 }
 
@@ -247,7 +241,7 @@ mod tests {
 
     #[test]
     fn changes_survive_the_wire() {
-        let key = |n| Key::from_bytes([n; 16]);
+        let key = |n| Key::from_bytes([n; 11]);
         let changes = [
             Change { key: key(1), cutoff: Some(Cutoff::Always) },
             Change { key: key(2), cutoff: Some(Cutoff::At(77)) },
@@ -261,11 +255,11 @@ mod tests {
 
     #[test]
     fn packed_bytes_that_do_not_divide_are_refused() {
-        let short = edge::Entries { always: vec![0; 17], cutoff: vec![] };
+        let short = edge::Entries { always: vec![0; 12], cutoff: vec![] };
         assert_eq!(short.changes().err(), Some(WireError::Field("entries")));
-        let short = edge::Entries { always: vec![], cutoff: vec![0; 16] };
+        let short = edge::Entries { always: vec![], cutoff: vec![0; 11] };
         assert_eq!(short.changes().err(), Some(WireError::Field("entries")));
-        let short = edge::Delta { removed: vec![0; 15], ..Default::default() };
+        let short = edge::Delta { removed: vec![0; 10], ..Default::default() };
         assert_eq!(short.changes().err(), Some(WireError::Field("removed")));
     }
 }

@@ -14,7 +14,7 @@ fn swept(until: u64) -> NewEvent {
 
 fn revoked(reason: &str, key: u8) -> NewEvent {
     let revoked = wire::Revoked { reason: reason.into(), ..Default::default() };
-    entry(Body::Revoked(revoked), Some(portcullis_core::Key::from_bytes([key; 16])))
+    entry(Body::Revoked(revoked), Some(portcullis_core::Key::from_bytes([key; 11])))
 }
 
 fn undone(revocation: Version) -> NewEvent {
@@ -91,7 +91,7 @@ async fn stories_hold_what_became_of_a_revocation() {
     let all = found(Search::Before { version: Version::MAX, limit: 10 }).await;
     let ids: Vec<_> = all.iter().map(|story| (story.revoked.version, versions(&story.since))).collect();
     assert_eq!(ids, [(4, vec![]), (2, vec![5]), (1, vec![])]);
-    let keys = vec![portcullis_core::Key::from_bytes([1; 16])];
+    let keys = vec![portcullis_core::Key::from_bytes([1; 11])];
     let by_key = found(Search::Keys { keys, before: 4, limit: 10 }).await;
     assert_eq!(by_key.iter().map(|story| story.revoked.version).collect::<Vec<_>>(), [1]);
     // 3 is no revocation.

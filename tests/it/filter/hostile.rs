@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use portcullis_core::set::{Change, RevocationSet};
 use portcullis_core::wire::edge::control_message::Message as Control;
 use portcullis_core::wire::edge::edge_message::Message as Edge;
 use portcullis_core::wire::edge::{
-    ClaimPath, Delta, Entries, Field, Header, Heartbeat, Shape, SnapshotChunk, SnapshotInfo, field,
+    ClaimPath, Delta, Entries, Field, Header, Heartbeat, Pages, Shape, SnapshotChunk, SnapshotInfo, field,
 };
+use portcullis_core::{Cutoff, Key};
 use proxy_wasm_harness::{Envoy, GrpcStream, State};
 
 use super::support::{Authorized, Plane, connect, send, sent, session, synced};
@@ -39,14 +41,29 @@ fn asks_for_snapshot(stream: &GrpcStream) -> bool {
     sent(stream).iter().any(|message| matches!(message, Edge::SnapshotRequest(_)))
 }
 
-fn chunk(index: u32, always: Vec<u8>, last: bool) -> Control {
-    Control::Chunk(SnapshotChunk { index, entries: Some(Entries { always, cutoff: vec![] }), last })
+fn chunk(index: u32, pages: Pages, last: bool) -> Control {
+    Control::Chunk(SnapshotChunk { index, pages: Some(pages), last })
+}
+
+/// The pages of a set of so many keys.
+fn pages(count: u64) -> Pages {
+    let mut set = RevocationSet::default();
+    for key in keys(count).as_chunks().0 {
+        set.apply(Change { key: Key::from_bytes(*key), cutoff: Some(Cutoff::Always) });
+    }
+    Pages::of(&set, usize::MAX).remove(0)
+}
+
+/// One page of entries that ascend.
+fn page(first: u32, entries: u16) -> Pages {
+    let always = (0..entries).flat_map(|n| [&[0; 6][..], &n.to_le_bytes(), &[0]].concat()).collect();
+    Pages { first, always_counts: entries.to_le_bytes().to_vec(), always, ..Pages::default() }
 }
 
 /// Keys as hashes are, of a counter.
 fn keys(count: u64) -> Vec<u8> {
     let spread = |n: u64| n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
-    (0..count).flat_map(|n| [spread(n), spread(!n)].concat()).collect()
+    (0..count).flat_map(|n| [&spread(n)[..], &spread(!n)[..3]].concat()).collect()
 }
 
 fn announce(plane: &Plane, entries: u64) -> Control {
@@ -69,18 +86,37 @@ fn wrong(plane: &Plane) -> Vec<(&'static str, Vec<Control>)> {
         ("a header that announces more than there are numbers", vec![announce(plane, u64::MAX)]),
         (
             "a header that announces what it does not send",
-            vec![announce(plane, 1_000), chunk(0, keys(1), true)],
+            vec![announce(plane, 1_000), chunk(0, pages(1), true)],
         ),
-        ("more than was announced", vec![announce(plane, 1), chunk(0, keys(100_000), true)]),
-        ("another digest", vec![announce(plane, 2), chunk(0, keys(2), true)]),
-        ("a chunk left out", vec![announce(plane, 9), chunk(0, keys(2), false), chunk(2, keys(3), false)]),
+        ("more than was announced", vec![announce(plane, 1), chunk(0, pages(100_000), true)]),
+        ("another digest", vec![announce(plane, 2), chunk(0, pages(2), true)]),
+        ("a chunk left out", vec![announce(plane, 9), chunk(0, pages(2), false), chunk(2, pages(3), false)]),
         (
             "the same chunk again",
-            vec![announce(plane, 9), chunk(0, keys(2), false), chunk(0, keys(2), false)],
+            vec![announce(plane, 9), chunk(0, pages(2), false), chunk(0, pages(2), false)],
         ),
-        ("an entry that is none", vec![announce(plane, 9), chunk(0, vec![0; 17], false)]),
-        ("an empty chunk", vec![announce(plane, 9), chunk(0, vec![], false)]),
-        ("a snapshot that nobody has announced", vec![chunk(0, keys(2), true)]),
+        (
+            "an entry that is none",
+            vec![announce(plane, 9), chunk(0, Pages { always: vec![0; 10], ..page(0, 1) }, false)],
+        ),
+        (
+            "more than the pages have",
+            vec![announce(plane, 9), chunk(0, Pages { always: vec![0; 18], ..page(0, 1) }, false)],
+        ),
+        (
+            "an entry twice",
+            vec![
+                announce(plane, 9),
+                chunk(0, Pages { always: vec![0; 18], always_counts: vec![2, 0], ..page(0, 1) }, false),
+            ],
+        ),
+        ("a page that is none", vec![announce(plane, 9), chunk(0, page(4_096, 1), false)]),
+        (
+            "pages that go back",
+            vec![announce(plane, 9), chunk(0, page(2, 1), false), chunk(1, page(1, 1), false)],
+        ),
+        ("an empty chunk", vec![announce(plane, 9), chunk(0, Pages::default(), false)]),
+        ("a snapshot that nobody has announced", vec![chunk(0, pages(2), true)]),
         ("two headers", vec![announce(plane, 9), announce(plane, 9)]),
         ("the store of somebody else", vec![Control::Header(other.header())]),
         ("a store without a name", vec![Control::Header(Header { store_id: vec![], ..plane.header() })]),
@@ -179,7 +215,7 @@ fn an_endless_snapshot_ends() {
     send(&stream, announce(&plane, 1_000));
     let mut chunks = 0;
     while stream.is_open() && chunks < 10_000 {
-        send(&stream, chunk(chunks, keys(1), false));
+        send(&stream, chunk(chunks, page(chunks, 1), false));
         chunks += 1;
     }
     assert_eq!(chunks, 1_001);
@@ -211,22 +247,34 @@ fn an_endless_catch_up_is_not_kept() {
 }
 
 #[test]
-fn keys_that_somebody_has_chosen_do_not_fill_one_table() {
+fn keys_that_somebody_has_chosen_do_not_fill_one_page() {
     let mut plane = Plane::new();
     plane.revoke_session("s1");
     let (envoy, stream) = synced("", &plane);
     stream.reset();
-    let stream = connect(&envoy);
     let before = envoy.worker(0).memory_size();
+    // With a snapshot.
+    let stream = connect(&envoy);
     send(&stream, announce(&plane, 10_000_000));
-    let mut chunks = 0_u32;
-    while stream.is_open() && chunks < 100 {
-        let chosen =
-            (0..2_500_u64).flat_map(|n| [[7; 8], (u64::from(chunks) << 32 | n).to_be_bytes()].concat());
-        send(&stream, chunk(chunks, chosen.collect(), false));
-        chunks += 1;
+    send(&stream, chunk(0, page(7, 8_000), false));
+    assert!(stream.is_open());
+    send(&stream, chunk(1, page(8, 10_000), false));
+    assert!(!stream.is_open());
+    // And by changes.
+    let stream = connect(&envoy);
+    send(&stream, Control::Header(plane.header()));
+    let chosen = |n: u16| [&[7, 0][..], &n.to_le_bytes(), &[0; 7]].concat();
+    let always = (0..5_000).flat_map(chosen).collect();
+    let entries = Some(Entries { always, cutoff: vec![] });
+    let mut set = plane.ledger.set().clone();
+    for n in 0..5_000 {
+        let key = Key::from_bytes(chosen(n).try_into().unwrap());
+        set.apply(Change { key, cutoff: Some(Cutoff::Always) });
     }
-    assert!(chunks < 4, "{chunks} chunks taken");
+    let digest = set.digest().into();
+    let (from_version, to_version) = (plane.version, plane.version + 1);
+    send(&stream, Control::Delta(Delta { from_version, to_version, entries, digest, ..Delta::default() }));
+    assert!(!stream.is_open());
     unharmed(&envoy, before, 2 * MIB, "chosen keys");
 }
 

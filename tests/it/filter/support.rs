@@ -1,6 +1,5 @@
 //! A filter in the harness with a control plane that the test plays.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -195,24 +194,12 @@ impl Plane {
             digest: set.digest().into(),
             current: self.version,
         };
-        let entries: BTreeMap<_, _> = set.iter().collect();
-        let entries: Vec<_> = entries.into_iter().collect();
-        let mut chunks: Vec<edge::Entries> = entries
-            .chunks(per_chunk)
-            .map(|part| {
-                let mut packed = edge::Entries::default();
-                part.iter().for_each(|(key, cutoff)| packed.push(*key, *cutoff));
-                packed
-            })
-            .collect();
-        if chunks.is_empty() {
-            chunks.push(edge::Entries::default());
-        }
+        let chunks = edge::Pages::of(set, per_chunk);
         let last = chunks.len() - 1;
-        let chunks = chunks.into_iter().enumerate().map(|(index, entries)| {
+        let chunks = chunks.into_iter().enumerate().map(|(index, pages)| {
             Control::Chunk(edge::SnapshotChunk {
                 index: u32::try_from(index).unwrap(),
-                entries: Some(entries),
+                pages: Some(pages),
                 last: index == last,
             })
         });

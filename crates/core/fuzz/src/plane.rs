@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_core::ledger::Live;
 use portcullis_core::wire::edge::control_message::Message as Control;
-use portcullis_core::wire::edge::{Delta, Entries, Header, Heartbeat, SnapshotChunk, SnapshotInfo};
+use portcullis_core::wire::edge::{Delta, Header, Heartbeat, Pages, SnapshotChunk, SnapshotInfo};
 use portcullis_core::{Change, Cutoff, CutoffClaim, Digest, HashKey, Kind, Ledger, Selector, Shape, Version};
 
 const ISSUER: &str = "https://idp.example";
@@ -173,18 +173,11 @@ impl Plane {
         let (set, digest) = (self.ledger.set(), self.now().digest.into());
         let version = self.version();
         let info = SnapshotInfo { version, entries: set.len() as u64, digest, current: version };
-        let entries: BTreeMap<_, _> = set.iter().collect();
-        let mut chunks = vec![Entries::default()];
-        for (at, (key, cutoff)) in entries.into_iter().enumerate() {
-            if at > 0 && at % per_chunk == 0 {
-                chunks.push(Entries::default());
-            }
-            chunks.iter_mut().last().into_iter().for_each(|chunk| chunk.push(key, cutoff));
-        }
+        let chunks = Pages::of(set, per_chunk);
         let last = chunks.len() - 1;
-        let chunk = |(at, entries)| {
+        let chunk = |(at, pages)| {
             let index = u32::try_from(at).unwrap_or(u32::MAX);
-            Control::Chunk(SnapshotChunk { index, entries: Some(entries), last: at == last })
+            Control::Chunk(SnapshotChunk { index, pages: Some(pages), last: at == last })
         };
         [self.header(Some(info))].into_iter().chain(chunks.into_iter().enumerate().map(chunk)).collect()
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use portcullis_core::sync::{MAX_SHAPES, Progress, Sync};
 use portcullis_core::wire::edge::control_message::Message as Control;
 use portcullis_core::wire::edge::{
-    ControlMessage, Delta, Entries, Header, Heartbeat, SnapshotChunk, SnapshotInfo,
+    ControlMessage, Delta, Header, Heartbeat, Pages, SnapshotChunk, SnapshotInfo,
 };
 use portcullis_core::{Change, Cutoff, Digest, Key, RevocationSet, Version};
 use prost::Message as _;
@@ -88,19 +88,18 @@ impl Model {
             3 => info.digest.iter_mut().take(1).for_each(|byte| *byte ^= 1),
             _ => {}
         }
-        let list: Vec<(Key, Cutoff)> = set.clone().into_iter().collect();
-        let mut chunks: Vec<Entries> = list.chunks(per_chunk).map(pack).collect();
+        let mut chunks = Pages::of(&set_of(&set), per_chunk);
         if damage % 8 == 4 {
             chunks.extend(chunks.first().cloned());
         }
         if chunks.is_empty() {
-            chunks.push(Entries::default());
+            chunks.push(Pages::default());
         }
         let count = chunks.len();
-        let chunks = chunks.into_iter().enumerate().map(|(at, entries)| {
+        let chunks = chunks.into_iter().enumerate().map(|(at, pages)| {
             let index = u32::try_from(at).unwrap_or(u32::MAX) + u32::from(damage % 8 == 5);
             let last = at + 1 == count && damage % 8 != 6;
-            Control::Chunk(SnapshotChunk { index, entries: Some(entries), last })
+            Control::Chunk(SnapshotChunk { index, pages: Some(pages), last })
         });
         self.sync.restart();
         let mut last = self.send(Control::Header(header(info)));
@@ -125,7 +124,7 @@ impl Model {
         entries(input).into_iter().for_each(|(key, cutoff)| delta.push(Change { key, cutoff: Some(cutoff) }));
         // Some of those that are there, and one that is not.
         let (skip, count) = (usize::from(input.byte()), usize::from(input.byte() % 4));
-        let known = self.set.keys().skip(skip % 8).take(count).copied().chain([Key::from_bytes([255; 16])]);
+        let known = self.set.keys().skip(skip % 8).take(count).copied().chain([Key::from_bytes([255; 11])]);
         known.for_each(|key| delta.push(Change { key, cutoff: None }));
         let mut after = self.set.clone();
         let changes = delta.changes().unwrap_or_else(|error| panic!("{error}"));
@@ -173,11 +172,15 @@ fn apply(map: &mut Map, change: Change) {
 }
 
 fn digest(map: &Map) -> Digest {
+    set_of(map).digest()
+}
+
+fn set_of(map: &Map) -> RevocationSet {
     let mut set = RevocationSet::default();
     for (key, cutoff) in map {
         set.apply(Change { key: *key, cutoff: Some(*cutoff) });
     }
-    set.digest()
+    set
 }
 
 fn header(info: SnapshotInfo) -> Header {
@@ -196,13 +199,7 @@ fn entries(input: &mut Input<'_>) -> Vec<(Key, Cutoff)> {
     let mut entry = || {
         let (number, cutoff) = (input.byte(), input.byte());
         let cutoff = if cutoff == 0 { Cutoff::Always } else { Cutoff::At(u64::from(cutoff)) };
-        (Key::from_bytes([number % 64; 16]), cutoff)
+        (Key::from_bytes([number % 64; 11]), cutoff)
     };
     (0..count).map(|_| entry()).collect()
-}
-
-fn pack(entries: &[(Key, Cutoff)]) -> Entries {
-    let mut packed = Entries::default();
-    entries.iter().for_each(|(key, cutoff)| packed.push(*key, *cutoff));
-    packed
 }

@@ -17,7 +17,7 @@ use crate::set::Digest;
 use crate::wire::edge::control_message::Message as Control;
 use crate::wire::edge::edge_message::Message as Edge;
 use crate::wire::edge::{
-    ControlMessage, Delta, EdgeMessage, Entries, Header, Heartbeat, SnapshotChunk, SnapshotInfo,
+    ControlMessage, Delta, EdgeMessage, Header, Heartbeat, Pages, SnapshotChunk, SnapshotInfo,
 };
 
 const ISSUER: &str = "https://idp.example";
@@ -87,12 +87,11 @@ impl Plane {
                 [self.header(None)].into_iter().chain(deltas).collect()
             }
             _ => {
-                let mut entries = Entries::default();
-                self.ledger.set().iter().for_each(|(key, cutoff)| entries.push(key, cutoff));
+                let pages = Pages::of(self.ledger.set(), usize::MAX).pop();
                 let count = self.ledger.set().len() as u64;
                 let (version, digest) = (self.version, digest.clone());
                 let info = SnapshotInfo { version, entries: count, digest, current: version };
-                let chunk = SnapshotChunk { index: 0, entries: Some(entries), last: true };
+                let chunk = SnapshotChunk { index: 0, pages, last: true };
                 vec![self.header(Some(info)), Control::Chunk(chunk)]
             }
         };

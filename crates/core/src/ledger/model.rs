@@ -49,7 +49,7 @@ struct Noted {
 }
 
 fn key(n: u8) -> Key {
-    Key::from_bytes([n; 16])
+    Key::from_bytes([n; 11])
 }
 
 /// Whether a token with that key, issued then, is rejected according to the notes.

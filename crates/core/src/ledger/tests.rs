@@ -1,6 +1,6 @@
 use super::*;
 
-const KEY: Key = Key::from_bytes([1; 16]);
+const KEY: Key = Key::from_bytes([1; 11]);
 
 fn live(cutoff: Cutoff, expires_at: Option<UnixSeconds>) -> Live {
     Live { key: KEY, cutoff, expires_at, reinstated: false }

@@ -5,12 +5,12 @@ use super::*;
 use crate::cutoff::IssuedAt;
 
 fn keys(n: u8) -> TokenKeys {
-    let keys = vec![(Key::from_bytes([n; 16]), 0)];
+    let keys = vec![(Key::from_bytes([n; 11]), 0)];
     TokenKeys { keys, issued_at: IssuedAt::UNKNOWN, auth_time: IssuedAt::UNKNOWN, not_covered: false }
 }
 
 fn change(n: u8) -> [Change; 1] {
-    [Change { key: Key::from_bytes([n; 16]), cutoff: None }]
+    [Change { key: Key::from_bytes([n; 11]), cutoff: None }]
 }
 
 fn seen(live: &mut Live, raw: &str, n: u8) -> TokenId {
@@ -184,7 +184,7 @@ fn open_streams_with_large_tokens_are_bounded() {
     assert!(live.attach(small, 50_000));
     let first = live.raw(&large(0), || panic!("read again")).unwrap();
     assert!(live.attach(first, 60_000));
-    let verified = TokenKeys { keys: vec![(Key::from_bytes([3; 16]), 0); 10_000], ..TokenKeys::default() };
+    let verified = TokenKeys { keys: vec![(Key::from_bytes([3; 11]), 0); 10_000], ..TokenKeys::default() };
     let crowded = live.verified(0, verified);
     assert!(!live.attach(crowded, 70_000));
     for n in 0..20_u32 {

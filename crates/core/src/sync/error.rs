@@ -23,6 +23,9 @@ pub enum SyncError {
     /// Something that goes on without bringing anything.
     #[error("an empty {0}, and more to follow")]
     Empty(&'static str),
+    /// The entries of a snapshot do not ascend, or one comes twice.
+    #[error("the entries of a snapshot are out of order")]
+    OutOfOrder,
     /// The keys are not what a keyed hash gives.
     #[error("the keys of {0} revocations are not spread as hashes are")]
     NotSpread(usize),

@@ -7,7 +7,7 @@ use crate::key::Key;
 use crate::selector::Selector;
 
 fn change(n: u8) -> Change {
-    Change { key: Key::from_bytes([n; 16]), cutoff: Some(Cutoff::Always) }
+    Change { key: Key::from_bytes([n; 11]), cutoff: Some(Cutoff::Always) }
 }
 
 fn set_of(keys: &[u8]) -> RevocationSet {
@@ -44,9 +44,8 @@ fn header_at(snapshot: Option<(Version, &[u8])>, current: Version) -> Vec<u8> {
 }
 
 fn chunk(index: u32, keys: &[u8], last: bool) -> Vec<u8> {
-    let mut entries = edge::Entries::default();
-    keys.iter().for_each(|n| entries.push(Key::from_bytes([*n; 16]), Cutoff::Always));
-    message(Control::Chunk(edge::SnapshotChunk { index, entries: Some(entries), last }))
+    let pages = edge::Pages::of(&set_of(keys), usize::MAX).pop();
+    message(Control::Chunk(edge::SnapshotChunk { index, pages, last }))
 }
 
 fn delta(from: Version, to: Version, keys: &[u8], after: Option<&[u8]>) -> edge::Delta {
@@ -156,7 +155,7 @@ fn a_catch_up_that_breaks_off_has_never_been() {
     sync.restart();
     sync.receive(&header(None)).unwrap();
     let mut part = delta(5, 9, &[2], None);
-    part.removed = [1; 16].to_vec();
+    part.removed = [1; 11].to_vec();
     part.shapes = vec![edge::Shape::from(Selector::session("i", "s").unwrap().shape())];
     sync.receive(&message(Control::Delta(part.clone()))).unwrap();
     holds(&sync, 5, &[1]);
@@ -309,13 +308,20 @@ fn what_goes_on_without_bringing_anything_is_refused() {
     sync.restart();
     sync.receive(&header(Some((7, &[1, 2])))).unwrap();
     assert_eq!(sync.receive(&chunk(0, &[], false)), Err(SyncError::Empty("chunk")));
-    // The same entry again and again is something, but not for ever.
+    // Nor is the same entry again something, or one of an earlier page.
+    for again in [2, 1] {
+        sync.restart();
+        sync.receive(&header(Some((7, &[1, 2, 3])))).unwrap();
+        assert_eq!(sync.receive(&chunk(0, &[2], false)), Ok(Progress::Part));
+        assert_eq!(sync.receive(&chunk(1, &[again], false)), Err(SyncError::OutOfOrder));
+    }
+    // And others not for ever.
     sync.restart();
     sync.receive(&header(Some((7, &[1, 2])))).unwrap();
     assert_eq!(sync.receive(&chunk(0, &[1], false)), Ok(Progress::Part));
-    assert_eq!(sync.receive(&chunk(1, &[1], false)), Ok(Progress::Part));
+    assert_eq!(sync.receive(&chunk(1, &[2], false)), Ok(Progress::Part));
     let count = Err(SyncError::Count { announced: 2, received: 3 });
-    assert_eq!(sync.receive(&chunk(2, &[1], false)), count);
+    assert_eq!(sync.receive(&chunk(2, &[3], false)), count);
     holds(&sync, 5, &[1]);
 }
 

@@ -153,17 +153,39 @@ pub struct SnapshotChunk {
     #[prost(uint32, tag = "1")]
     pub index: u32,
     #[prost(message, optional, tag = "2")]
-    pub entries: ::core::option::Option<Entries>,
+    pub pages: ::core::option::Option<Pages>,
     #[prost(bool, tag = "3")]
     pub last: bool,
 }
-/// Entries of the set, packed. Keys are 16 bytes, big-endian.
+/// Whole pages of the set, one after another. The page of a key is the low 12 bits of its first two bytes; what is
+/// sent of it are the other 9. In a page they ascend: by the first 8 as a little-endian number, then by the last.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pages {
+    /// Number of the first page. Pages come in their order over all chunks, and those without entries may be left
+    /// out at the start and the end.
+    #[prost(uint32, tag = "1")]
+    pub first: u32,
+    /// How many keys without a cut-off each page has, 2 bytes little-endian each.
+    #[prost(bytes = "vec", tag = "2")]
+    pub always_counts: ::prost::alloc::vec::Vec<u8>,
+    /// The keys, 9 bytes each.
+    #[prost(bytes = "vec", tag = "3")]
+    pub always: ::prost::alloc::vec::Vec<u8>,
+    /// How many keys with a cut-off each page has; empty when there are none.
+    #[prost(bytes = "vec", tag = "4")]
+    pub cutoff_counts: ::prost::alloc::vec::Vec<u8>,
+    /// The keys with their cut-offs in Unix seconds as 8 bytes little-endian, 17 bytes each.
+    #[prost(bytes = "vec", tag = "5")]
+    pub cutoff: ::prost::alloc::vec::Vec<u8>,
+}
+/// Entries of the set by themselves. Keys are 11 bytes: 2 with the number of the page, little-endian and below
+/// 4096, and 9 that the page stores.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entries {
-    /// Keys without a cut-off: every token matches. 16 bytes each.
+    /// Keys without a cut-off: every token matches. 11 bytes each.
     #[prost(bytes = "vec", tag = "1")]
     pub always: ::prost::alloc::vec::Vec<u8>,
-    /// Keys with a cut-off: the key, then the cut-off in Unix seconds as 8 bytes big-endian. 24 bytes each.
+    /// Keys with a cut-off: the key, then the cut-off in Unix seconds as 8 bytes little-endian. 19 bytes each.
     #[prost(bytes = "vec", tag = "2")]
     pub cutoff: ::prost::alloc::vec::Vec<u8>,
 }
@@ -181,7 +203,7 @@ pub struct Delta {
     /// Added or changed.
     #[prost(message, optional, tag = "4")]
     pub entries: ::core::option::Option<Entries>,
-    /// Keys no longer revoked, 16 bytes each.
+    /// Keys no longer revoked, 11 bytes each.
     #[prost(bytes = "vec", tag = "5")]
     pub removed: ::prost::alloc::vec::Vec<u8>,
     /// Digest after this delta, 16 bytes; empty when more parts follow.

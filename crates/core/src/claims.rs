@@ -75,7 +75,7 @@ impl Verified {
                 Field::KeyId | Field::TokenSha256 => {}
             }
         }
-        paths.sort();
+        paths.sort_unstable();
         paths.dedup();
         let mut claims = BTreeMap::new();
         for path in paths {
@@ -237,7 +237,7 @@ fn keys<'s>(
             values_of(field, &mut values);
             // No selector has a longer one: hashing it would only cost.
             values.retain(|value| value.len() <= MAX_VALUE_BYTES);
-            values.sort();
+            values.sort_unstable();
             values.dedup();
             known.insert(field, values);
         }

@@ -45,15 +45,16 @@ pub fn from_header<'a>(values: &[&'a [u8]], scheme: Option<&str>) -> Found<'a> {
     }
 }
 
-/// Where the scheme stands with a space after it.
+/// Where the scheme stands with a space after it. Looks at what is before each space: a token has none, so this is
+/// the one pass over it.
 fn positions_of_scheme(value: &str, scheme: &str) -> Vec<usize> {
-    let starts = value.as_bytes().windows(scheme.len().saturating_add(1)).enumerate();
-    let named = starts.filter(|(_, part)| {
-        part.split_last().is_some_and(|(last, word)| {
-            matches!(last, b' ' | b'\t') && word.eq_ignore_ascii_case(scheme.as_bytes())
-        })
+    let spaces = value.bytes().enumerate().filter(|(_, byte)| matches!(byte, b' ' | b'\t'));
+    let named = spaces.filter_map(|(end, _)| {
+        let start = end.checked_sub(scheme.len())?;
+        let word = value.as_bytes().get(start..end)?;
+        word.eq_ignore_ascii_case(scheme.as_bytes()).then_some(start)
     });
-    named.map(|(at, _)| at).collect()
+    named.collect()
 }
 
 /// Whether the scheme stands at the start and ends there: what follows is no `tchar`.

@@ -207,7 +207,7 @@ impl Shape {
     /// twice.
     #[must_use]
     pub fn new(mut fields: Vec<Field>, cutoff_claim: CutoffClaim) -> Option<Self> {
-        fields.sort();
+        fields.sort_unstable();
         let distinct = fields.windows(2).all(|pair| pair.first() != pair.last());
         (distinct && (1..=MAX_FIELDS).contains(&fields.len())).then_some(Self { fields, cutoff_claim })
     }

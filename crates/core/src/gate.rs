@@ -4,6 +4,7 @@
 //! ends streams, and tells the gate the time on every tick.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -82,7 +83,7 @@ impl Attached {
 
 /// One worker's gate.
 pub struct Gate {
-    policy: Policy,
+    policy: Rc<Policy>,
     identity: Identity,
     link: Link,
     sync: Sync,
@@ -114,7 +115,7 @@ impl Gate {
             identity,
             link: Link::new(seed),
             sync: Sync::new(policy.limits.revocations),
-            policy,
+            policy: Rc::new(policy),
             live: Live::new(secret),
             tally: Tally::default(),
             held: BTreeMap::new(),
@@ -130,9 +131,9 @@ impl Gate {
         }
     }
 
-    /// The configuration.
+    /// The configuration; shared, so that a request can go through its places of tokens without copying them.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &Rc<Policy> {
         &self.policy
     }
 

@@ -61,7 +61,7 @@ impl Selector {
         if let Some((field, _)) = requirements.iter().find(|(_, value)| value.len() > MAX_VALUE_BYTES) {
             return Err(SelectorError::LongValue(field.to_string()));
         }
-        requirements.sort();
+        requirements.sort_unstable();
         if let Some([(field, _), _]) = requirements.array_windows().find(|[(one, _), (next, _)]| one == next)
         {
             return Err(SelectorError::Twice(field.to_string()));

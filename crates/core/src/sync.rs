@@ -303,7 +303,7 @@ impl Sync {
             return self.part(changes, added);
         };
         changes.splice(..0, core::mem::take(&mut self.parts));
-        let changes = settled(changes);
+        let changes = settled(&changes);
         self.forget_parts();
         let limit = self.max_entries;
         let store = self.continued("delta")?;

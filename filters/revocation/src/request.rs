@@ -1,5 +1,7 @@
 //! Taking a request's tokens to the gate, for a request on its way as for one that was held.
 
+use std::rc::Rc;
+
 use portcullis_core::extract::{Found, from_cookie, from_header, from_query};
 use portcullis_core::gate::{Attached, Gate, Request};
 use portcullis_core::live::StreamId;
@@ -18,15 +20,15 @@ const FILTER_STATE: &str = "portcullis";
 /// Decides the effective stream's request.
 pub(crate) fn decide(gate: &mut Gate, stream: StreamId) -> (Verdict, Attached) {
     let _ = host::remove_request_header(MARK_HEADER);
-    let path = if gate.policy().needs_path() { host::request_header(":path") } else { None };
-    if path.as_ref().is_some_and(|path| gate.policy().is_exempt(path)) {
+    let policy = Rc::clone(gate.policy());
+    let path = if policy.needs_path() { host::request_header(":path") } else { None };
+    if path.as_ref().is_some_and(|path| policy.is_exempt(path)) {
         gate.exempted();
         return (Verdict::Pass(None), Attached::default());
     }
     let mut request = Request::new(stream);
-    for index in 0..gate.policy().tokens.len() {
-        let Some(source) = gate.policy().tokens.get(index).cloned() else { break };
-        present(gate, &mut request, index, &source, path.as_deref());
+    for (place, source) in policy.tokens.iter().enumerate() {
+        present(gate, &mut request, place, source, path.as_deref());
     }
     gate.decide(request)
 }

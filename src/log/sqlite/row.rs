@@ -1,6 +1,7 @@
 //! Between events and rows.
 
 use portcullis_core::Version;
+use portcullis_core::key::KEY_BYTES;
 use prost::Message as _;
 use rusqlite::Row;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +15,7 @@ pub(super) struct Columns {
     pub(super) at_ms: i64,
     pub(super) kind: i64,
     pub(super) revocation: Option<i64>,
-    pub(super) selector: Option<[u8; 16]>,
+    pub(super) selector: Option<[u8; KEY_BYTES]>,
     pub(super) payload: Vec<u8>,
 }
 

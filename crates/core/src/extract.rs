@@ -48,8 +48,7 @@ pub fn from_header<'a>(values: &[&'a [u8]], scheme: Option<&str>) -> Found<'a> {
 /// Where the scheme stands with a space after it. Looks at what is before each space: a token has none, so this is
 /// the one pass over it.
 fn positions_of_scheme(value: &str, scheme: &str) -> Vec<usize> {
-    let spaces = value.bytes().enumerate().filter(|(_, byte)| matches!(byte, b' ' | b'\t'));
-    let named = spaces.filter_map(|(end, _)| {
+    let named = memchr::memchr2_iter(b' ', b'\t', value.as_bytes()).filter_map(|end| {
         let start = end.checked_sub(scheme.len())?;
         let word = value.as_bytes().get(start..end)?;
         word.eq_ignore_ascii_case(scheme.as_bytes()).then_some(start)

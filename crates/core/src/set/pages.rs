@@ -172,7 +172,6 @@ fn search<E: Entry>(entries: &[E], from: usize, rest: Rest) -> Result<usize, usi
 }
 
 /// Where a key should be among that many: keys are spread evenly.
-#[expect(clippy::cast_possible_truncation, reason = "less than the length")]
 fn guess(len: usize, rest: Rest) -> usize {
     ((rest.high() >> 32).wrapping_mul(len as u64) >> 32) as usize
 }

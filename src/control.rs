@@ -19,6 +19,7 @@ mod error;
 pub mod intake;
 mod keys;
 mod list;
+mod plan;
 mod receive;
 mod refuse;
 mod request;
@@ -34,7 +35,8 @@ pub use answer::{
     Receipts, Warning, WorkerStatus,
 };
 pub use error::{ControlError, Refusal};
-pub use receive::{Applied, Effect, Foreseen, Message, MessageId, Received, printable};
+pub use plan::{Effect, MAX_EFFECTS};
+pub use receive::{Applied, Foreseen, Message, MessageId, Received, printable};
 pub use refuse::RefusedMessage;
 pub use request::{
     CheckSubject, EventFilter, Filter, NewKey, NewRevocation, Page, PageRequest, StatusFilter, Target,

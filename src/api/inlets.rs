@@ -120,12 +120,18 @@ async fn acceptance(
     foreseen: Foreseen,
     refused: Refused,
 ) -> InletAnswer {
-    let Foreseen { repeated, revoke, reinstate, notes } = foreseen;
+    let Foreseen { repeated, revoke, reinstate, undo, notes } = foreseen;
     let received = if repeated {
         Received::Repeated
     } else {
         let commit = Commit { version: 0, at_ms: 0 };
-        Received::Applied(Applied { commit, revoked: Vec::new(), reinstated: Vec::new(), notes: Vec::new() })
+        Received::Applied(Applied {
+            commit,
+            revoked: Vec::new(),
+            reinstated: Vec::new(),
+            undone: Vec::new(),
+            notes: Vec::new(),
+        })
     };
     let (status, answer) = taken_apart(protocol.answer(inbound, &received)).await;
     let warnings: Vec<String> =
@@ -149,6 +155,7 @@ async fn acceptance(
         repeated,
         revocations: revocations.collect(),
         reinstated: reinstate.iter().map(ToString::to_string).collect(),
+        undone: undo.iter().map(ToString::to_string).collect(),
         notes: [notes, warnings].concat(),
         ..about(refused)
     }

@@ -97,6 +97,7 @@ fn in_words(answer: &InletAnswer) -> String {
     );
     lines.extend(answer.revocations.iter().map(revocation));
     lines.extend(answer.reinstated.iter().map(|id| format!("would reinstate {}", visible(id))));
+    lines.extend(answer.undone.iter().map(|id| format!("would undo {}", visible(id))));
     lines.extend(answer.notes.iter().map(|note| format!("note: {}", visible(note))));
     lines.join("\n")
 }

@@ -1,24 +1,22 @@
 //! The one way in for identity providers' messages: what an inlet has understood becomes revocations and
 //! reinstatements, in one append together with the event that says what was received.
 
+use portcullis_core::UnixSeconds;
 use portcullis_core::token::sha256_hex;
-use portcullis_core::{Cutoff, CutoffClaim, Selector, UnixSeconds, Version};
 use prost::Message as _;
 
 use super::answer::Commit;
-use super::error::{ControlError, Refusal};
-use super::intake::{self, Intake};
-use super::request::{NewRevocation, Target};
+use super::error::ControlError;
+use super::intake::Intake;
+use super::plan::{Effect, Plan};
 use super::revocation::RevocationId;
 use super::{Control, event, require};
 use crate::auth::{Actor, Caller, Scope};
 use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
-use crate::log::{LogError, NewEvent, Search, wire};
-use crate::state::{MessageKey, User};
+use crate::log::{LogError, NewEvent, wire};
+use crate::state::MessageKey;
 
-/// Most effects of one message.
-const MAX_EFFECTS: usize = 100;
 /// Longest id of a message that is kept as it is, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
@@ -48,39 +46,6 @@ pub struct MessageId {
     pub remember_until: UnixSeconds,
 }
 
-/// What follows from a message.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Effect {
-    /// A revocation.
-    Revoke(NewRevocation),
-    /// A revocation, unless one of the same without a cut-off is in force already.
-    RevokeOnce(NewRevocation),
-    /// Whatever inlets have revoked of this until reinstated is reinstated. What was revoked through the API
-    /// is not: an operator's word is not a provider's to take back.
-    Reinstate {
-        /// Of what.
-        target: Target,
-        /// For the audit trail.
-        reason: String,
-    },
-    /// The same of what the sender itself has revoked, by the same inlet.
-    ReinstateOwn {
-        /// Of what.
-        target: Target,
-        /// For the audit trail.
-        reason: String,
-    },
-    /// A user is kept as it is here.
-    KeepUser(User),
-    /// A user is dropped.
-    DropUser {
-        /// Its issuer.
-        issuer: String,
-        /// Its id.
-        id: String,
-    },
-}
-
 /// What has become of a message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Received {
@@ -99,6 +64,8 @@ pub struct Applied {
     pub revoked: Vec<RevocationId>,
     /// The revocations that it reinstated.
     pub reinstated: Vec<RevocationId>,
+    /// The revocations that it undid.
+    pub undone: Vec<RevocationId>,
     /// What of it has no effect, in words.
     pub notes: Vec<String>,
 }
@@ -112,17 +79,10 @@ pub struct Foreseen {
     pub revoke: Vec<Intake>,
     /// The revocations that it would reinstate.
     pub reinstate: Vec<RevocationId>,
+    /// The revocations that it would undo.
+    pub undo: Vec<RevocationId>,
     /// What of it has no effect, in words.
     pub notes: Vec<String>,
-}
-
-/// What a message means for what is in force now.
-#[derive(Default)]
-struct Plan {
-    revoke: Vec<Intake>,
-    reinstate: Vec<(RevocationId, wire::Reinstated)>,
-    users: Vec<Body>,
-    notes: Vec<String>,
 }
 
 impl Caller {
@@ -162,7 +122,7 @@ impl Control {
         if self.is_repetition(key, at_ms) {
             return Ok(Received::Repeated);
         }
-        let Plan { revoke, reinstate, users, notes } = self.plan(&message, caller, at_ms).await?;
+        let Plan { revoke, reinstate, undo, users, notes } = self.plan(&message, caller, at_ms).await?;
         let understood: Vec<Result<Intake, ControlError>> = revoke.into_iter().map(Ok).collect();
         let brings_shapes = self.brings_shapes(&understood);
         let _shapes_turn = if brings_shapes { Some(self.inner.new_shapes.lock().await) } else { None };
@@ -176,24 +136,24 @@ impl Control {
         });
         let revoked: Vec<NewEvent> = revoked.collect();
         let payloads: Vec<Vec<u8>> = revoked.iter().map(|entry| entry.event.encode_to_vec()).collect();
-        let reinstated = reinstate.iter().map(|(_, reinstated)| NewEvent {
-            event: event(Body::Reinstated(reinstated.clone()), actor(), at_ms),
-            key: None,
-        });
-        let users: Vec<NewEvent> = users
-            .into_iter()
+        let reinstated = reinstate.iter().map(|(_, reinstated)| Body::Reinstated(reinstated.clone()));
+        let undone = undo.iter().map(|(_, undone)| Body::Undone(undone.clone()));
+        let others: Vec<NewEvent> = reinstated
+            .chain(undone)
+            .chain(users)
             .map(|body| NewEvent { event: event(body, actor(), at_ms), key: None })
             .collect();
-        let caused = u32::try_from(revoked.len() + reinstate.len() + users.len()).unwrap_or(u32::MAX);
+        let caused = u32::try_from(revoked.len() + others.len()).unwrap_or(u32::MAX);
         let received = event(Body::Received(record(&message, caused, &notes)), actor(), at_ms);
         let mut events = vec![NewEvent { event: received, key: None }];
-        events.extend(revoked.into_iter().chain(reinstated).chain(users));
+        events.extend(revoked.into_iter().chain(others));
         let versions = self.inner.store.append(events).await?;
         let ids = (versions.first + 1..).zip(&payloads);
         Ok(Received::Applied(Applied {
             commit: Commit { version: versions.last, at_ms },
             revoked: ids.map(|(version, payload)| RevocationId::of(version, payload)).collect(),
             reinstated: reinstate.into_iter().map(|(id, _)| id).collect(),
+            undone: undo.into_iter().map(|(id, _)| id).collect(),
             notes,
         }))
     }
@@ -207,103 +167,14 @@ impl Control {
         let message = kept(message);
         let at_ms = self.now_ms();
         let repeated = self.is_repetition(key_of(&message), at_ms);
-        let Plan { revoke, reinstate, users: _, notes } = self.plan(&message, caller, at_ms).await?;
+        let Plan { revoke, reinstate, undo, users: _, notes } = self.plan(&message, caller, at_ms).await?;
         let reinstate = reinstate.into_iter().map(|(id, _)| id).collect();
-        Ok(Foreseen { repeated, revoke, reinstate, notes })
+        let undo = undo.into_iter().map(|(id, _)| id).collect();
+        Ok(Foreseen { repeated, revoke, reinstate, undo, notes })
     }
 
     fn is_repetition(&self, key: Option<MessageKey>, at_ms: UnixMillis) -> bool {
         key.is_some_and(|key| self.inner.store.read(|state| state.has_received(key, at_ms / 1_000)))
-    }
-
-    async fn plan(
-        &self,
-        message: &Message,
-        caller: &Caller,
-        at_ms: UnixMillis,
-    ) -> Result<Plan, ControlError> {
-        if message.effects.len() > MAX_EFFECTS {
-            return Err(Refusal::BatchTooLarge { max: MAX_EFFECTS }.into());
-        }
-        let mut plan = Plan::default();
-        for effect in &message.effects {
-            match effect {
-                Effect::Revoke(request) => match self.understand(request, caller, at_ms) {
-                    Ok(intake) => plan.revoke.push(intake),
-                    // Late, but right: there is nothing left to revoke.
-                    Err(ControlError::Refused(refusal @ Refusal::CutoffTooOld)) => {
-                        plan.notes.push(refusal.to_string());
-                    }
-                    Err(error) => return Err(error),
-                },
-                Effect::RevokeOnce(request) => {
-                    let intake = self.understand(request, caller, at_ms)?;
-                    if self.is_revoked(&intake) {
-                        plan.notes.push("it is revoked already".into());
-                    } else {
-                        plan.revoke.push(intake);
-                    }
-                }
-                Effect::Reinstate { target, reason } | Effect::ReinstateOwn { target, reason } => {
-                    let is_theirs = |by: &Actor| match effect {
-                        Effect::ReinstateOwn { .. } => by.via == caller.via,
-                        _ => by.via != "api",
-                    };
-                    let found = self.to_reinstate(target, reason, caller, at_ms, is_theirs).await?;
-                    if found.is_empty() {
-                        plan.notes.push("nothing that an inlet has revoked until reinstated".into());
-                    }
-                    plan.reinstate.extend(found);
-                }
-                Effect::KeepUser(user) => plan.users.push(Body::UserKept(user.clone().into())),
-                Effect::DropUser { issuer, id } => {
-                    let dropped = wire::UserDropped { issuer: issuer.clone(), id: id.clone() };
-                    plan.users.push(Body::UserDropped(dropped));
-                }
-            }
-        }
-        Ok(plan)
-    }
-
-    fn is_revoked(&self, intake: &Intake) -> bool {
-        let key = intake.selector.hash(&self.inner.store.log().identity().hash_key);
-        self.inner
-            .store
-            .read(|state| state.ledger().of_key(key).any(|(_, live)| live.cutoff == Cutoff::Always))
-    }
-
-    async fn to_reinstate(
-        &self,
-        target: &Target,
-        reason: &str,
-        caller: &Caller,
-        at_ms: UnixMillis,
-        is_theirs: impl Fn(&Actor) -> bool,
-    ) -> Result<Vec<(RevocationId, wire::Reinstated)>, ControlError> {
-        intake::check_reason(reason)?;
-        let request = NewRevocation { until_reinstated: true, ..NewRevocation::new(target.clone()) };
-        let selector = self.understand(&request, caller, at_ms)?.selector;
-        let hash_key = &self.inner.store.log().identity().hash_key;
-        // The issuer's cutoff_claim may have been another one when it was revoked.
-        let keys = [CutoffClaim::Iat, CutoffClaim::AuthTime].into_iter().filter_map(|claim| {
-            let requirements =
-                selector.requirements().map(|(field, value)| (field.clone(), value.to_owned()));
-            Selector::new(requirements.collect(), claim).ok().map(|selector| selector.hash(hash_key))
-        });
-        let keys: Vec<_> = keys.collect();
-        let versions: Vec<Version> = self.inner.store.read(|state| {
-            let live = keys.iter().flat_map(|key| state.ledger().of_key(*key));
-            let held = live.filter(|(_, live)| live.expires_at.is_none() && !live.reinstated);
-            held.map(|(version, _)| version).take(MAX_EFFECTS).collect()
-        });
-        let stories = self.stories(Search::Versions(versions)).await?;
-        let theirs = stories.into_iter().filter(|(revocation, _)| is_theirs(&revocation.created_by));
-        Ok(theirs
-            .map(|(revocation, revoked)| {
-                let version = revocation.version();
-                (revocation.id, intake::reinstate(version, &revoked, reason, at_ms))
-            })
-            .collect())
     }
 
     /// Appends what was received and refused.

@@ -54,6 +54,9 @@ pub struct InletAnswer {
     /// The ids of revocations that it would reinstate.
     #[serde(default)]
     pub reinstated: Vec<String>,
+    /// The ids of revocations that it would undo.
+    #[serde(default)]
+    pub undone: Vec<String>,
     /// What of it has no effect, and warnings.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -123,6 +123,26 @@ async fn an_account_that_is_enabled_takes_back_what_inlets_have_disabled() {
 }
 
 #[tokio::test]
+async fn what_an_inlet_undoes_is_its_own_and_lets_the_old_tokens_in() {
+    let plane = Plane::new().await;
+    let disabled = plane.applied(message("m1", vec![disable("alice")])).await;
+    let undo = || Effect::UndoOwn { target: subject("alice"), reason: "valid again".into() };
+    let others = Caller::issuer("other", IDP);
+    let Ok(Received::Applied(nothing)) = plane.control.receive(message("m2", vec![undo()]), &others).await
+    else {
+        panic!("not taken")
+    };
+    assert_eq!((nothing.undone.len(), nothing.notes.len()), (0, 1));
+    let foreseen = plane.control.foresee(message("m3", vec![undo()]), &idp()).await.unwrap();
+    assert_eq!(foreseen.undo, disabled.revoked);
+    let undone = plane.applied(message("m3", vec![undo()])).await;
+    assert_eq!((undone.undone, undone.reinstated), (disabled.revoked.clone(), vec![]));
+    let old = format!(r#"{{"iss":"{IDP}","sub":"alice","iat":{}}}"#, NOW_MS / 1_000 - 60);
+    assert_eq!(plane.rejects(&old).await, None);
+    assert_eq!(plane.control.get(disabled.revoked[0], &admin()).await.unwrap().status, Status::Undone);
+}
+
+#[tokio::test]
 async fn once_is_once() {
     let plane = Plane::new().await;
     let once =

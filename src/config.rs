@@ -14,6 +14,7 @@ mod environment;
 mod file;
 mod inlets;
 mod messages;
+mod status_lists;
 mod streams;
 pub mod webhooks;
 
@@ -21,6 +22,7 @@ pub use duration::{DurationError, parse_duration};
 pub use environment::Keys;
 pub use inlets::{Inlets, Network};
 pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings, ScimUser};
+pub use status_lists::StatusList;
 pub use streams::{Action, Credential, Delivery, EventKind, Secret, SecretError, Stream};
 pub use webhooks::Webhook;
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub issuers: Issuers,
     /// The streams of security events.
     pub streams: Vec<Stream>,
+    /// The lists that say which tokens are not valid any more.
+    pub status_lists: Vec<StatusList>,
 }
 
 /// `[listen]`: the two ports.
@@ -170,6 +174,7 @@ impl Default for Config {
             inlets: Inlets::default(),
             issuers: Issuers::default(),
             streams: Vec::new(),
+            status_lists: Vec::new(),
         }
     }
 }

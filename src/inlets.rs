@@ -26,11 +26,13 @@ mod introspect;
 mod keycloak;
 mod limits;
 mod oauth;
+mod pause;
 mod protocol;
 mod revoke;
 pub mod scim;
 mod serve;
 pub(crate) mod ssf;
+pub mod status_list;
 mod subject;
 mod webhook;
 
@@ -52,10 +54,11 @@ pub struct Inlets {
     limits: Arc<Limits>,
     settings: Arc<config::Inlets>,
     streams: Arc<ssf::Streams>,
+    lists: Arc<status_list::Lists>,
 }
 
 /// Every protocol whose messages can be tried.
-pub static PROTOCOLS: [&dyn Protocol; 7] = [
+pub static PROTOCOLS: [&dyn Protocol; 8] = [
     &backchannel_logout::BackchannelLogout,
     &global_token_revocation::GlobalTokenRevocation,
     &revoke::Revoke,
@@ -63,6 +66,7 @@ pub static PROTOCOLS: [&dyn Protocol; 7] = [
     &ssf::Ssf,
     &webhook::Webhook,
     &scim::Scim,
+    &status_list::StatusList,
 ];
 
 /// The protocol of that name, and the path of its messages. `webhook:NAME` stands for one of several ways in that
@@ -91,10 +95,20 @@ pub(crate) fn routes() -> OpenApiRouter<Inlets> {
 impl Inlets {
     /// The inlets of a control plane.
     #[must_use]
-    pub fn new(control: Control, settings: &config::Inlets, streams: &[config::Stream]) -> Self {
+    pub fn new(
+        control: Control,
+        settings: &config::Inlets,
+        streams: &[config::Stream],
+        lists: &[config::StatusList],
+    ) -> Self {
         let limits = Limits::new(settings.requests_per_minute, settings.trusted_proxies.clone());
-        let streams = Arc::new(ssf::Streams::new(streams));
-        Self { control, limits: Arc::new(limits), settings: Arc::new(settings.clone()), streams }
+        Self {
+            control,
+            limits: Arc::new(limits),
+            settings: Arc::new(settings.clone()),
+            streams: Arc::new(ssf::Streams::new(streams)),
+            lists: Arc::new(status_list::Lists::new(lists)),
+        }
     }
 
     /// The streams of security events.

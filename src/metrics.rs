@@ -41,6 +41,8 @@ pub struct Metrics {
     messages: Family<InletMessage, Counter>,
     keys_fetched: Family<OfIssuer, Gauge>,
     key_failures: Family<OfIssuer, Counter>,
+    lists_fetched: Family<OfList, Gauge>,
+    list_failures: Family<OfList, Counter>,
     receipts: Histogram,
     requests: Family<Request, Counter>,
     request_seconds: Histogram,
@@ -61,6 +63,11 @@ struct InletMessage {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OfIssuer {
     issuer: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfList {
+    uri: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -115,6 +122,18 @@ impl Default for Metrics {
                 "Failed attempts to fetch an issuer's keys",
                 Family::default(),
             ),
+            lists_fetched: register(
+                &mut all,
+                "status_list_fetched_timestamp_seconds",
+                "When a status list was last fetched and in force, Unix time",
+                Family::default(),
+            ),
+            list_failures: register(
+                &mut all,
+                "status_list_failures",
+                "Failed attempts to fetch or to apply a status list",
+                Family::default(),
+            ),
             receipts: register(
                 &mut all,
                 "receipt_seconds",
@@ -160,6 +179,17 @@ impl Metrics {
     /// The keys of an issuer could not be fetched.
     pub fn keys_failed(&self, issuer: &str) {
         self.key_failures.get_or_create(&OfIssuer { issuer: issuer.into() }).inc();
+    }
+
+    /// A status list was fetched and is in force, at that time in Unix seconds.
+    pub fn status_list_fetched(&self, uri: &str, at: u64) {
+        let label = OfList { uri: uri.into() };
+        self.lists_fetched.get_or_create(&label).set(i64::try_from(at).unwrap_or(i64::MAX));
+    }
+
+    /// A status list could not be fetched, or was refused.
+    pub fn status_list_failed(&self, uri: &str) {
+        self.list_failures.get_or_create(&OfList { uri: uri.into() }).inc();
     }
 
     /// A worker enforces a version so long after it was accepted.

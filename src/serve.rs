@@ -136,9 +136,10 @@ pub async fn serve(
         .with_probation(config.edge.hello_timeout)
         .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
-    let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams);
+    let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams, &config.status_lists);
     drop(routes.send_replace(crate::api::router(inlets.clone())));
-    let streams = tokio::spawn(crate::inlets::ssf::keep_up(inlets, halt.clone()));
+    let streams = tokio::spawn(crate::inlets::ssf::keep_up(inlets.clone(), halt.clone()));
+    let lists = tokio::spawn(crate::inlets::status_list::keep_up(inlets, halt.clone()));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));
     let issuers = tokio::spawn(Arc::clone(control.directory()).keep_fresh(halt.clone()));
     let published = address
@@ -174,6 +175,7 @@ pub async fn serve(
         let _ = house.await;
         let _ = issuers.await;
         let _ = streams.await;
+        let _ = lists.await;
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         warn!("some calls were not finished in time");

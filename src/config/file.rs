@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::inlets::public_url;
 use super::messages::{algorithm, claim, leniency, logout_ends, path_name, scim_user};
+use super::status_lists::StatusListEntry;
 use super::streams::StreamEntry;
 use super::webhooks::{WebhookEntry, webhook};
 use super::{Config, ConfigError, Issuer, IssuerSettings, MessageSettings, parse_duration};
@@ -26,6 +27,7 @@ struct File {
     inlets: Inlets,
     issuers: Vec<IssuerEntry>,
     ssf: Vec<StreamEntry>,
+    status_lists: Vec<StatusListEntry>,
     webhooks: Vec<WebhookEntry>,
 }
 
@@ -133,6 +135,10 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     for entry in file.ssf {
         let stream = entry.read(&source, &config.issuers, &config.streams)?;
         config.streams.push(stream);
+    }
+    for entry in file.status_lists {
+        let list = entry.read(&source, &config.issuers, &config.status_lists)?;
+        config.status_lists.push(list);
     }
     for entry in file.webhooks {
         let name = entry.name.clone();

@@ -28,8 +28,16 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// When it is none, or has critical parameters: none is understood here.
     pub fn parse(raw: &'a str) -> Result<Self, JwtError> {
-        if raw.len() > MAX_BYTES {
-            return Err(JwtError::Malformed("it is longer than 64 KiB"));
+        Self::parse_long(raw, MAX_BYTES)
+    }
+
+    /// The same, of at most so many bytes.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_long(raw: &'a str, max: usize) -> Result<Self, JwtError> {
+        if raw.len() > max {
+            return Err(JwtError::Malformed("it is too long"));
         }
         let mut parts = raw.split('.');
         let (Some(header), Some(payload), Some(signature)) = (parts.next(), parts.next(), parts.next())

@@ -109,15 +109,28 @@ fn the_configuration_that_is_shown_is_complete_and_has_the_defaults() {
     let bare = "[[issuers]]\nissuer = \"https://idp.example\"\njwks_uri = \"https://idp.example/jwks\"\n";
     assert_eq!(load(&format!("[[issuers]]{issuer}")), load(&format!("{bare}audiences = [\"portcullis\"]")));
     // The error for an unknown key names the known ones: each is shown, but the limit that has no default.
-    for section in ["", "[listen]\n", "[log]\n", "[feed]\n", "[edge]\n", "[inlets]\n", "[[issuers]]\n"] {
+    let shown = blocks(&read("README.md"), "toml").concat();
+    for section in [
+        "",
+        "[listen]\n",
+        "[log]\n",
+        "[feed]\n",
+        "[edge]\n",
+        "[inlets]\n",
+        "[[issuers]]\n",
+        "[[ssf]]\n",
+        "[[status_lists]]\n",
+        "[[webhooks]]\n",
+        "[[webhooks]]\n[[webhooks.rules]]\n",
+    ] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("{section}nonsense = 1")).unwrap();
         let error = Config::load(Some(file.path()), []).unwrap_err().to_string();
         let known = error.split("expected ").nth(1).unwrap();
         for key in known.split('`').skip(1).step_by(2).filter(|key| *key != "max_bytes") {
-            let shown = block.contains(&format!("{key} =")) || block.contains(&format!("[{key}]"));
+            let forms = [format!("{key} ="), format!("[{key}]"), format!(".{key}]"), format!("or {key}")];
             assert!(
-                shown || block.contains(&format!("[[{key}]]")),
+                forms.iter().any(|form| shown.contains(form)),
                 "README does not show `{key}` of {section}"
             );
         }

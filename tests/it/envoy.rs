@@ -7,6 +7,7 @@ mod gate;
 mod oidc_provider;
 mod outage;
 mod reload;
+mod status_list;
 mod streams;
 mod support;
 mod traps;

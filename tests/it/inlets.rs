@@ -8,6 +8,7 @@ mod keycloak;
 mod keys;
 mod scim;
 mod ssf;
+pub(crate) mod status_list;
 mod support;
 mod tokens;
 mod trial;

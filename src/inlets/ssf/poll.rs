@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::super::pause::{Pause, jittered};
 use super::super::{Inlets, Protocol as _, serve};
 use super::answer::{self, SetError};
 use super::streams::Stream;
@@ -24,9 +25,6 @@ const MAX_EVENTS: usize = 50;
 const LIMITS: Limits = Limits { bytes: 4 * 1024 * 1024, time: Duration::from_secs(90) };
 /// A long poll without events that is answered sooner was none.
 const SHORT: Duration = Duration::from_secs(1);
-/// First and longest pause after a failure.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What becomes of events: told to the transmitter with the next question.
 #[derive(Default)]
@@ -163,44 +161,9 @@ impl Outcomes {
     }
 }
 
-/// How long to wait after a failure: twice as long after each further one.
-#[derive(Debug, Default)]
-struct Pause(u32);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.0.min(6)).min(LONGEST_PAUSE);
-        self.0 = self.0.saturating_add(1);
-        jittered(pause)
-    }
-
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
-}
-
-/// Between half of a time and all of it, so that receivers do not all call at once.
-fn jittered(time: Duration) -> Duration {
-    let half = time / 2;
-    // Without randomness, the longest.
-    let part = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
-    half + half.mul_f64(part)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_a_bound_and_start_again() {
-        let mut pause = Pause::default();
-        for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-            let (longest, seen) = (Duration::from_secs(seconds), pause.next());
-            assert!(longest / 2 <= seen && seen <= longest, "{seen:?} of {longest:?}");
-        }
-        pause.reset();
-        assert!(pause.next() <= FIRST_PAUSE);
-    }
 
     #[test]
     fn a_question_has_answers_only_where_there_are_some() {

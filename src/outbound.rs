@@ -264,9 +264,18 @@ impl Target {
     }
 
     async fn connect(&self, reach: Reach) -> Result<TcpStream, OutboundError> {
+        self.connect_by(reach, tokio::net::lookup_host((self.host.as_str(), self.port))).await
+    }
+
+    /// The name is resolved once: what is checked is what is connected to, whatever it resolves to next.
+    async fn connect_by<A: Iterator<Item = SocketAddr>>(
+        &self,
+        reach: Reach,
+        resolve: impl Future<Output = std::io::Result<A>>,
+    ) -> Result<TcpStream, OutboundError> {
         let host = self.host.clone();
-        let resolved = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let addresses: Vec<SocketAddr> = resolved
+        let addresses: Vec<SocketAddr> = resolve
+            .await
             .map_err(|error| OutboundError::Resolve { host, error: error.to_string() })?
             .take(MAX_ADDRESSES)
             .collect();
@@ -304,6 +313,8 @@ fn set(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -329,5 +340,33 @@ mod tests {
         for reach in [Reach::Public, Reach::Private] {
             assert!(matches!(plain.permit(public, reach), Err(OutboundError::Plaintext(_))));
         }
+    }
+
+    #[tokio::test]
+    async fn every_address_of_a_name_is_checked_and_no_other_is_connected_to() {
+        let listen = async || {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            (listener.local_addr().unwrap(), listener)
+        };
+        let ((first, _one), (second, other)) = (listen().await, listen().await);
+        let target = Target::of(&"https://rebinds.example/".parse().unwrap()).unwrap();
+        // A hostile resolver answers otherwise each time.
+        let answers = std::sync::Mutex::new(vec![vec![second], vec![first]]);
+        let resolve =
+            async || Ok(answers.lock().unwrap().pop().expect("it is asked once for each call").into_iter());
+        let stream = target.connect_by(Reach::Private, resolve()).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), first);
+        let refused = target.connect_by(Reach::Public, resolve()).await.unwrap_err();
+        let private = |address: SocketAddr| OutboundError::PrivateAddress {
+            host: "rebinds.example".into(),
+            address: address.ip(),
+        };
+        assert_eq!(refused, private(second));
+        // Also behind addresses that are refused, and in the form of IPv6.
+        let mapped: SocketAddr = format!("[::ffff:127.0.0.1]:{}", second.port()).parse().unwrap();
+        let many = async || Ok(vec![second, mapped, second].into_iter());
+        let refused = target.connect_by(Reach::Public, many()).await.unwrap_err();
+        assert_eq!(refused, private(second));
+        assert!(other.accept().now_or_never().is_none(), "somebody has connected");
     }
 }

@@ -197,6 +197,7 @@ impl From<TransmitterError> for ApiError {
         let code = match &error {
             TransmitterError::NoStream(_) => Code::NoStream,
             TransmitterError::TooSoon => Code::TooSoon,
+            TransmitterError::NoRandomness(_) => Code::NotReady,
             TransmitterError::Secret(_) | TransmitterError::NoPublicUrl => Code::NotConfigured,
             _ => Code::Transmitter,
         };

@@ -6,7 +6,7 @@ use portcullis_core::json::Json;
 use super::error::{ErrorKind, ScimError};
 use super::filter::{Filter, Literal, Operator};
 use super::path::{Attribute, Path};
-use super::user::{check, emails, expect_schema, member, text, truth};
+use super::user::{can_be_kept, check, emails, expect_schema, member, text, truth};
 use crate::state::{Email, User};
 
 const SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -158,6 +158,8 @@ impl Change {
             let made = filter.and_then(described).filter(|_| self.operation == Operation::Add);
             let mut made =
                 made.ok_or_else(|| ErrorKind::NoTarget.error("no e-mail address is chosen by the path"))?;
+            // It comes from the path, which is no value that was looked at.
+            can_be_kept(&made.kind, "emails.type")?;
             self.set(&mut made, part)?;
             if made.value.is_empty() {
                 return Err(ErrorKind::InvalidValue.error("an e-mail address has no `value`"));
@@ -166,10 +168,14 @@ impl Change {
             return Ok(());
         }
         let places: Vec<bool> = addresses.iter().map(is_chosen).collect();
-        let chosen = addresses.iter_mut().zip(places).filter(|(_, chosen)| *chosen);
-        for (email, _) in chosen {
+        let mut primary = false;
+        for (email, _) in addresses.iter_mut().zip(&places).filter(|(_, chosen)| **chosen) {
             self.set(email, part)?;
+            primary |= email.primary;
         }
+        // One that is primary from now on takes the place of the one that was.
+        let others = addresses.iter_mut().zip(&places).filter(|(_, chosen)| primary && !**chosen);
+        others.for_each(|(email, _)| email.primary = false);
         Ok(())
     }
 

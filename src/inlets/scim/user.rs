@@ -47,6 +47,10 @@ pub(super) fn check(user: &User) -> Result<(), ScimError> {
             ErrorKind::InvalidValue.error(format!("a user has at most {MAX_EMAILS} e-mail addresses"))
         );
     }
+    // RFC 7643 section 2.4.
+    if user.emails.iter().filter(|email| email.primary).count() > 1 {
+        return Err(ErrorKind::InvalidValue.error("more than one e-mail address is `primary`"));
+    }
     Ok(())
 }
 
@@ -87,11 +91,17 @@ pub(super) fn text(value: &Json, name: &str) -> Result<String, ScimError> {
             return Err(ErrorKind::InvalidValue.error(format!("`{name}` is {found} instead of a text")));
         }
     };
+    can_be_kept(text, name)?;
+    Ok(text.to_owned())
+}
+
+/// Whether a text is short enough, and changes nothing on a terminal.
+pub(super) fn can_be_kept(text: &str, name: &str) -> Result<(), ScimError> {
     if text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control) {
         let why = format!("`{name}` is longer than {MAX_TEXT_BYTES} bytes or has a control character");
         return Err(ErrorKind::InvalidValue.error(why));
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
 /// A boolean, or the text of one, as Entra ID sends it.
@@ -128,6 +138,9 @@ fn email(value: &Json) -> Result<Email, ScimError> {
         email.kind = member(value, "type")?.map_or(Ok(String::new()), |kind| text(kind, "emails.type"))?;
         email.primary =
             member(value, "primary")?.map_or(Ok(false), |primary| truth(primary, "emails.primary"))?;
+    }
+    if email.value.is_empty() {
+        return Err(ErrorKind::InvalidValue.error("an e-mail address has no `value`"));
     }
     Ok(email)
 }

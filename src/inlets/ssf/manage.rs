@@ -43,15 +43,33 @@ pub(crate) async fn remove(inlets: &Inlets, stream: &Stream) -> Result<(), Trans
 /// come in time.
 pub(crate) async fn verify(inlets: &Inlets, stream: &Stream) -> Result<Option<UnixMillis>, TransmitterError> {
     let transmitter = Transmitter::of(inlets, stream).await?;
-    let mut random = [0; 16];
-    // Without randomness the state can be guessed, which at worst confirms a stream that does not work.
-    let _ = getrandom::fill(&mut random);
-    let state = URL_SAFE_NO_PAD.encode(random);
+    let state = state(getrandom::fill)?;
     // From before the question: the event may be faster than the answer.
     let mut verified = stream.challenge(&state);
     transmitter.verify(&state).await?;
     match timeout(VERIFICATION, verified.changed()).await {
         Ok(Ok(())) => Ok(*verified.borrow()),
         _ => Ok(None),
+    }
+}
+
+/// A text that nobody can guess.
+fn state<E: std::fmt::Display>(
+    fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+) -> Result<String, TransmitterError> {
+    let mut random = [0; 16];
+    fill(&mut random).map_err(|error| TransmitterError::NoRandomness(error.to_string()))?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_cannot_be_guessed() {
+        assert_ne!(state(getrandom::fill), state(getrandom::fill));
+        let none = state(|_| Err("no device"));
+        assert_eq!(none, Err(TransmitterError::NoRandomness("no device".into())));
     }
 }

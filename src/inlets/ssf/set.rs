@@ -264,13 +264,20 @@ impl Context<'_> {
         Ok(None)
     }
 
-    /// The subject of an event about the stream is the stream; where subjects are in events, it may be left out.
+    /// The subject of an event about the stream is the stream, by its id as an opaque identifier; where subjects are
+    /// in events, it may be left out. The id is compared where the transmitter was asked for it.
     fn subject_of_stream(&self, event: &Json) -> Result<(), Cause> {
-        match self.subject(event) {
-            Ok(Json::Object(_)) => Ok(()),
-            Err(_) if self.transmitter.messages.allows(Leniency::SubjectInEvent) => Ok(()),
-            Ok(_) => Err(JwtError::ClaimType("sub_id", "an object").into()),
-            Err(error) => Err(error),
+        let subject = match self.subject(event) {
+            Err(_) if self.transmitter.messages.allows(Leniency::SubjectInEvent) => return Ok(()),
+            subject => subject?,
+        };
+        let text = |name| subject.get(name).and_then(Json::as_text);
+        let (Some("opaque"), Some(id)) = (text("format"), text("id")) else {
+            return Err(JwtError::ClaimType("sub_id", "the opaque identifier of a stream").into());
+        };
+        if !self.stream.may_be_called(id) {
+            return Err(Cause::rule("stream_wrong", "sub_id is not the id of this stream"));
         }
+        Ok(())
     }
 }

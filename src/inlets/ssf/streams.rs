@@ -148,6 +148,11 @@ impl Stream {
         }
     }
 
+    /// Whether that can be its id at the transmitter, as far as that is known.
+    pub(super) fn may_be_called(&self, id: &str) -> bool {
+        self.lock().known.as_ref().is_none_or(|known| known.stream_id == id)
+    }
+
     /// Done when the stream at the transmitter may be another one.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;

@@ -42,6 +42,9 @@ pub(crate) enum TransmitterError {
     /// The stream does not exist there.
     #[error("the transmitter has no such stream: create it with `portcullis ssf add {0}`")]
     NoStream(String),
+    /// The operating system has no randomness.
+    #[error("no state can be made that nobody else knows: {0}")]
+    NoRandomness(String),
     /// Asked again before the transmitter allows it.
     #[error("the transmitter was asked for a verification too recently: try again later")]
     TooSoon,

@@ -45,6 +45,10 @@ async fn a_stream_is_created_verified_paused_and_removed() {
     run(&plane, &["ssf", "add", "idp"], 0).await;
     let calls = transmitter.with(|inner| inner.calls.clone());
     assert_eq!(calls[calls.len() - 3..], ["POST stream", "GET stream", "PATCH stream"]);
+    // A transmitter may take the change and make it later.
+    transmitter.with(|inner| inner.later = true);
+    let added = run(&plane, &["ssf", "add", "idp", "--json"], 0).await.json().unwrap();
+    assert_eq!(added["stream_id"], "stream-1", "{added}");
 
     let ran = run(&plane, &["ssf", "verify", "idp"], 0).await;
     assert!(ran.stdout.contains("verified"), "{}", ran.stdout);
@@ -71,6 +75,15 @@ async fn a_verification_with_another_state_is_none() {
     assert!(ran.stderr.contains("no verification event"), "{}", ran.stderr);
     assert_eq!(transmitter.with(|inner| inner.answers.clone()), [400]);
     assert_eq!(last_received(&plane).await["refused"], "state_wrong");
+    // Nor is one of another stream.
+    transmitter.with(|inner| {
+        inner.forged_state = None;
+        inner.other_stream = Some("stream-2".into());
+    });
+    run(&plane, &["ssf", "verify", "idp"], 1).await;
+    assert_eq!(last_received(&plane).await["refused"], "stream_wrong");
+    transmitter.with(|inner| inner.other_stream = None);
+    run(&plane, &["ssf", "verify", "idp"], 0).await;
     transmitter.with(|inner| inner.too_soon = true);
     let ran = run(&plane, &["ssf", "verify", "idp"], 1).await;
     assert!(ran.stderr.contains("too recently"), "{}", ran.stderr);
@@ -133,4 +146,24 @@ async fn what_is_wrong_is_said() {
     let call = plane_down.api().post("/v1/ssf/idp").bearer(plane_down.admin_key());
     problem(&call.send().await.unwrap(), 502, "transmitter");
     assert_eq!(transmitter.with(|inner| inner.stream.clone()), None);
+}
+
+#[tokio::test]
+async fn a_transmitter_that_says_only_what_it_must_can_push_and_not_be_managed() {
+    let (transmitter, plane) = stage("token_env = \"SSF_TOKEN\"").await;
+    transmitter.with(|inner| inner.taciturn = true);
+    for (args, lacks) in [
+        (["ssf", "add", "idp"], "configuration_endpoint"),
+        (["ssf", "status", "idp"], "configuration_endpoint"),
+        (["ssf", "verify", "idp"], "verification_endpoint"),
+    ] {
+        let ran = run(&plane, &args, 1).await;
+        assert!(ran.stderr.contains(&format!("has no {lacks}")), "{}", ran.stderr);
+    }
+    // No member of a subject is critical where none is named.
+    let user = iss_sub(transmitter.issuer(), "alice");
+    let subject = json!({"format": "complex", "user": user, "device": {"format": "opaque", "id": "d"}});
+    let token = bare(transmitter.issuer(), "m1", &caep("session-revoked"), json!({}));
+    accepted(&push(&plane, token.claim("sub_id", subject)).await);
+    assert_eq!(last_received(&plane).await["refused"], serde_json::Value::Null);
 }

@@ -120,6 +120,23 @@ async fn what_was_stored_and_not_acknowledged_before_a_kill_is_applied_once() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_taken_in_now_is_left_with_the_transmitter() {
+    let transmitter = Transmitter::start().await;
+    transmitter.issuer().break_keys(Some(portcullis_testbed::BrokenKeys::Unavailable));
+    let plane = start(&transmitter, "delivery = \"poll\"").await;
+    run(&plane, &["ssf", "add", "idp"], 0).await;
+    transmitter.queue("a", revoked(&transmitter, "a"));
+    plane.log().wait_for("an event is left for later", PATIENCE).await.unwrap();
+    plane.log().wait_for("events cannot be taken in now", PATIENCE).await.unwrap();
+    // Neither acknowledged nor called wrong, and no refusal in the audit trail.
+    let (acks, errors) = transmitter.with(|inner| (inner.acks.len(), inner.errors.len()));
+    assert_eq!((acks, errors, events(&plane, "received").await.len()), (0, 0, 0));
+    transmitter.issuer().break_keys(None);
+    transmitter.until(|inner| inner.acks == ["a"]).await;
+    assert!(is_rejected(&plane, &transmitter, "a").await);
+}
+
+#[tokio::test]
 async fn polling_ends_with_the_process() {
     let (transmitter, mut plane) = added("delivery = \"poll\"").await;
     transmitter.until(|inner| !inner.polls.is_empty()).await;

@@ -139,20 +139,31 @@ async fn a_repetition_is_acknowledged_and_applied_once() {
 
 #[tokio::test]
 async fn keys_that_cannot_be_had_are_worth_sending_again() {
-    let (issuer, plane) = stage("", "").await;
+    let issuer = Issuer::start().await.unwrap();
     issuer.break_keys(Some(portcullis_testbed::BrokenKeys::Unavailable));
+    let stream = push_stream("idp", &issuer, "");
+    let settings = crate::inlets::support::SETTINGS;
+    let plane = setup().issuer(&issuer, settings).config(&stream).start().await.unwrap();
+    let reply = push(&plane, valid(&issuer)).await;
+    refused(&plane, &reply, 503, "temporarily_unavailable", "keys_unavailable").await;
+    assert_eq!(reply.header("retry-after"), Some("5"));
+    issuer.break_keys(None);
+    // The same token: what was refused for a while only is not a repetition.
+    accepted(&push(&plane, valid(&issuer)).await);
+    assert_eq!(events(&plane, "revoked").await.len(), 1);
+    // Rotated, and unreachable again: the old keys are kept, the new one is not known, and after six questions in a
+    // minute nobody is asked any more.
+    issuer.break_keys(Some(portcullis_testbed::BrokenKeys::Unavailable));
+    accepted(&push(&plane, valid(&issuer).jti("old key")).await);
     issuer.replace().await.unwrap();
-    let statuses = async || {
-        let reply = push(&plane, valid(&issuer).header("kid", "key-9")).await;
-        reply.status.as_u16()
-    };
-    // Known keys are kept; after some questions in a minute nobody is asked any more.
     let mut seen = Vec::new();
     for _ in 0..8 {
-        seen.push(statuses().await);
+        seen.push(push(&plane, valid(&issuer).jti("new key")).await.status.as_u16());
     }
-    assert!(seen.contains(&503), "{seen:?}");
-    issuer.break_keys(None);
+    let first_503 = seen.iter().position(|status| *status == 503).unwrap();
+    assert!(seen[..first_503].iter().all(|status| *status == 400), "{seen:?}");
+    assert!(seen[first_503..].iter().all(|status| *status == 503) && first_503 <= 6, "{seen:?}");
+    assert_eq!(last_received(&plane).await["refused"], "keys_asked_too_often");
 }
 
 /// What Okta sends for a user that logs out.

@@ -47,6 +47,12 @@ pub(super) struct Inner {
     /// The state of verification events, instead of the one that is asked for.
     pub(super) forged_state: Option<String>,
     pub(super) too_soon: bool,
+    /// Changes of the stream are taken, and done later.
+    pub(super) later: bool,
+    /// It says no more of itself than it must.
+    pub(super) taciturn: bool,
+    /// The stream that verification events are about, instead of the one that there is.
+    pub(super) other_stream: Option<String>,
     /// Where to push.
     pub(super) receiver: Option<Client>,
     /// What the receiver answered to pushes.
@@ -132,6 +138,9 @@ async fn describe(State(this): State<Transmitter>) -> Response {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let name = this.issuer().name();
+    if this.with(|inner| inner.taciturn) {
+        return Json(json!({ "issuer": name })).into_response();
+    }
     Json(json!({
         "spec_version": "1_0", "issuer": name, "jwks_uri": format!("{name}/jwks"),
         "delivery_methods_supported": ["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"],
@@ -183,6 +192,9 @@ async fn change(
     this.admit("PATCH stream", &headers)?;
     if wanted["stream_id"] != "stream-1" {
         return Err(StatusCode::NOT_FOUND);
+    }
+    if this.with(|inner| inner.later) {
+        return Ok(StatusCode::ACCEPTED.into_response());
     }
     Ok(Json(this.keep(&wanted)).into_response())
 }
@@ -244,7 +256,8 @@ async fn verify(
     }
     let jti = format!("verification-{count}");
     let token = bare(this.issuer(), &jti, VERIFICATION, json!({ "state": state }));
-    let set = token.claim("sub_id", json!({"format": "opaque", "id": "stream-1"})).sign().unwrap();
+    let id = this.with(|inner| inner.other_stream.clone()).unwrap_or("stream-1".into());
+    let set = token.claim("sub_id", json!({"format": "opaque", "id": id})).sign().unwrap();
     if stream["delivery"]["method"] == "urn:ietf:rfc:8936" {
         this.queue(&jti, set);
         return Ok(StatusCode::NO_CONTENT);

@@ -18,6 +18,7 @@ mod docs;
 mod envoy;
 mod feed;
 mod filter;
+mod fuzz;
 mod inlets;
 mod serve;
 mod support;

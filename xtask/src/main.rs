@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask demo`, `example`, `test`, `fuzz`, `dist`, `bench`, `ci`, `codegen`.
+//! The project's commands: `cargo xtask demo`, `example`, `test`, `fuzz`, `schemathesis`, `dist`, `bench`, `ci`, `codegen`.
 //!
 //! Thin on purpose: each command makes sure that what it needs is there (the wasm target, Envoy, the
 //! filter), then hands over to cargo or to a binary of `crates/testbed`.
@@ -16,6 +16,7 @@ mod example;
 mod filter;
 mod fuzz;
 mod npm;
+mod schemathesis;
 mod test;
 mod toolchain;
 
@@ -50,13 +51,19 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Fuzz core with libFuzzer, starting from the committed corpus
+    /// Fuzz core or the inlets with libFuzzer, starting from the committed corpus
     Fuzz {
-        /// token, claims, wire, configuration, gate
+        /// token, claims, wire, configuration, gate; set, logout_token, scim_patch, scim_filter, status_list
         target: String,
         /// How long
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u32,
+    },
+    /// Make up requests from the OpenAPI document and check the answers of a live control plane
+    Schemathesis {
+        /// Passed on to `schemathesis run`, as in `cargo xtask schemathesis -- --max-examples 200`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Build the release binary and filter with checksums into target/dist
     Dist,
@@ -80,6 +87,7 @@ fn main() -> ExitCode {
         Command::Example { name } => example::run(name),
         Command::Test { args } => test::run(&args),
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
+        Command::Schemathesis { args } => schemathesis::run(&args),
         Command::Dist => dist::run(),
         Command::Bench { name, json } => Ok(bench::run(&name, &json)),
         Command::Ci => ci::run(),

@@ -97,6 +97,9 @@ pub enum Scheme {
         /// What stands before the secret.
         prefix: String,
     },
+    /// The secret itself as `clientState` of every event, and a handshake before the first: change notifications of
+    /// Microsoft Graph.
+    ClientState,
 }
 
 /// The hash of an HMAC.

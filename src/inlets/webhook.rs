@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -12,9 +13,10 @@ mod rules;
 
 use super::oauth::WebhookProblems;
 use super::subject::SubjectError;
-use super::{Cause, Inbound, Inlets, Protocol, Reading, Refused};
+use super::{Cause, Inbound, Inlets, Protocol, Reading, Refused, serve};
 use crate::auth::{Caller, Principal, Scope};
 use crate::config;
+use crate::config::webhooks::Scheme;
 use crate::control::{ControlError, Received};
 
 const PREFIX: &str = "/inlets/webhook/";
@@ -29,12 +31,47 @@ pub(super) struct Webhook;
 /// what follows is on disk.
 #[utoipa::path(
     post, path = "/inlets/webhook/{name}", operation_id = "receive_webhook", tag = "inlets", security(()),
-    params(("name" = String, Path, description = "The webhook's name in the configuration")),
+    params(
+        ("name" = String, Path, description = "The webhook's name in the configuration"),
+        ("validationToken" = Option<String>, Query, description = "Of Microsoft Graph before the first message: answered as it is, with 200"),
+    ),
     request_body(content = Object, content_type = "application/json"),
-    responses((status = 204, description = "It is in force, or changes nothing"), WebhookProblems),
+    responses(
+        (status = 200, description = "The validation token", body = String, content_type = "text/plain"),
+        (status = 204, description = "It is in force, or changes nothing"),
+        WebhookProblems,
+    ),
 )]
 pub(super) async fn receive(State(inlets): State<Inlets>, request: Request) -> Response {
-    super::serve::serve(&Webhook, &inlets, request).await
+    let address = serve::caller(&inlets, &request);
+    let received = async {
+        let inbound = serve::inbound(&inlets, request, address).await?;
+        if let Some(token) = validation_token(&inbound, &inlets) {
+            return Ok(Err(token));
+        }
+        let reading = Webhook.read(&inbound, &inlets).await?;
+        serve::apply(&Webhook, &inlets, reading, address.to_string()).await.map(Ok)
+    };
+    match received.await {
+        Ok(Err(token)) => {
+            inlets.control().metrics().inlet_message(Webhook.name(), "validated");
+            // Whoever sees it in a browser sees text.
+            let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            (StatusCode::OK, headers, token).into_response()
+        }
+        Ok(Ok(received)) => serve::finish(&Webhook, &inlets, Ok(received), address).await,
+        Err(refused) => serve::finish(&Webhook, &inlets, Err(refused), address).await,
+    }
+}
+
+/// What Microsoft Graph wants to see again before it sends anything: that its messages are expected here.
+fn validation_token(inbound: &Inbound, inlets: &Inlets) -> Option<String> {
+    let segments = inbound.segments_after(PREFIX).ok()?;
+    let [name] = segments.as_slice() else { return None };
+    let webhook = inlets.settings.webhooks.iter().find(|webhook| webhook.name == *name)?;
+    let mut pairs = form_urlencoded::parse(inbound.query.as_bytes());
+    let (_, token) = pairs.find(|(key, _)| key == "validationToken")?;
+    (webhook.scheme == Scheme::ClientState).then(|| token.into_owned())
 }
 
 impl Protocol for Webhook {
@@ -103,10 +140,12 @@ fn understand(webhook: &config::Webhook, inbound: &Inbound, inlets: &Inlets) -> 
     inbound.expect_media_type("application/json")?;
     let body = Json::parse(&inbound.body)
         .map_err(|error| Cause::Syntax(format!("the body is not JSON: {error}")))?;
+    let events = rules::events(webhook, &body)?;
+    proof::verify_events(webhook, events)?;
     let mut id = proof::id(webhook, proven, inbound, &body, now)?;
     // Two webhooks may speak for one issuer.
     id.text.insert_str(0, &format!("{}:", webhook.name));
-    let (effects, summary) = rules::apply(webhook, &body, inlets)?;
+    let (effects, summary) = rules::apply(webhook, events, inlets)?;
     Ok(Reading {
         issuer: webhook.issuer.clone(),
         id: Some(id),

@@ -6,6 +6,7 @@ mod crash;
 mod global_token_revocation;
 mod keycloak;
 mod keys;
+mod limits;
 mod scim;
 mod ssf;
 pub(crate) mod status_list;

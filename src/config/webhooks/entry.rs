@@ -133,8 +133,13 @@ fn scheme(entry: &WebhookEntry) -> Result<Scheme, Wrong> {
             unused(&[&of_standard[..], &of_hmac[..]].concat(), "token")?;
             Ok(Scheme::Token { header: header(Some("authorization"))?, prefix })
         }
+        "client_state" => {
+            unused(&[&of_standard[..], &of_hmac[..], &of_header[..]].concat(), "client_state")?;
+            Ok(Scheme::ClientState)
+        }
         other => {
-            Err(("webhooks.scheme", format!("`{other}` is none of \"standard\", \"hmac\" and \"token\"")))
+            let known = "\"standard\", \"hmac\", \"token\" and \"client_state\"";
+            Err(("webhooks.scheme", format!("`{other}` is none of {known}")))
         }
     }
 }

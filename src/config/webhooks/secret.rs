@@ -46,7 +46,9 @@ fn secret(scheme: &Scheme, text: &str) -> Result<Secret, String> {
                 STANDARD.decode(encoded).map_err(|_| "it is not base64, such as whsec_…".to_owned())?;
             (bytes, MIN_STANDARD_BYTES)
         }
-        Scheme::Hmac { .. } | Scheme::Token { .. } => (text.as_bytes().to_vec(), MIN_BYTES),
+        Scheme::Hmac { .. } | Scheme::Token { .. } | Scheme::ClientState => {
+            (text.as_bytes().to_vec(), MIN_BYTES)
+        }
     };
     if bytes.len() < min {
         return Err(format!("it has fewer than {min} bytes, which can be guessed"));

@@ -44,7 +44,24 @@ pub(super) fn verify(
             }
             Ok(None)
         }
+        // In its events: see `verify_events`.
+        Scheme::ClientState => Ok(None),
     }
+}
+
+/// Whether each event has the secret, where the scheme has it there.
+pub(super) fn verify_events(webhook: &Webhook, events: &[Json]) -> Result<(), Cause> {
+    if webhook.scheme != Scheme::ClientState {
+        return Ok(());
+    }
+    let has_secret = |event: &Json| {
+        let state = event.get("clientState").and_then(Json::as_text).unwrap_or_default();
+        bool::from(state.as_bytes().ct_eq(webhook.secret.reveal()))
+    };
+    if events.is_empty() || !events.iter().all(has_secret) {
+        return Err(Cause::Credential("`clientState` of an event is not the secret"));
+    }
+    Ok(())
 }
 
 /// What tells the message from others of this webhook.

@@ -11,20 +11,24 @@ use crate::inlets::{Cause, Inlets, subject};
 /// Times beyond it are in milliseconds: as seconds they would be in the year 5138.
 const MAX_SECONDS: f64 = 1e11;
 
-/// What follows from the events of a body, and in a few words how many there were.
-pub(super) fn apply(webhook: &Webhook, body: &Json, inlets: &Inlets) -> Result<(Vec<Effect>, String), Cause> {
-    let events = match &webhook.events {
-        None => std::slice::from_ref(body),
-        Some(pointer) => match pointer.find(body) {
-            Some(Json::List(events)) => events.as_slice(),
-            _ => {
-                return Err(Cause::rule(
-                    "events_missing",
-                    format!("there is no list of events at `{pointer}`"),
-                ));
-            }
-        },
-    };
+/// The events of a body.
+pub(super) fn events<'a>(webhook: &Webhook, body: &'a Json) -> Result<&'a [Json], Cause> {
+    let Some(pointer) = &webhook.events else { return Ok(std::slice::from_ref(body)) };
+    match pointer.find(body) {
+        Some(Json::List(events)) => Ok(events),
+        _ => {
+            let detail = format!("there is no list of events at `{pointer}`");
+            Err(Cause::rule("events_missing", detail))
+        }
+    }
+}
+
+/// What follows from events, and in a few words how many there were.
+pub(super) fn apply(
+    webhook: &Webhook,
+    events: &[Json],
+    inlets: &Inlets,
+) -> Result<(Vec<Effect>, String), Cause> {
     let mut effects = Vec::new();
     let mut matched = 0_usize;
     for (index, event) in events.iter().enumerate() {

@@ -169,3 +169,18 @@ async fn the_subject_must_be_one_that_is_known() {
     let carol = json!({"iss": issuer.name(), "sub": "carol", "iat": now() - 5});
     assert!(rejected_as(&plane, carol).await.is_some());
 }
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_less_than_a_minute_is_no_reason() {
+    let (issuer, plane) = stage("").await;
+    let ahead = credential(&issuer, "m1").iat(now() + 50).claim("nbf", now() + 50);
+    assert_eq!(send(&plane, ahead, &iss_sub(&issuer, "alice")).await.status, 204);
+    let behind = credential(&issuer, "m2").iat(now() - 350).claim("exp", now() - 50);
+    assert_eq!(send(&plane, behind, &iss_sub(&issuer, "bob")).await.status, 204);
+    // The cut-off is the provider's time.
+    for (sub, last) in [("alice", now() + 45), ("bob", now() - 355)] {
+        let claims = |iat: u64| json!({"iss": issuer.name(), "sub": sub, "iat": iat});
+        assert!(rejected_as(&plane, claims(last)).await.is_some(), "{sub}");
+        assert_eq!(rejected_as(&plane, claims(last + 20)).await, None, "{sub}");
+    }
+}

@@ -256,3 +256,17 @@ async fn a_transmitter_speaks_for_no_other_issuer_but_the_one_that_it_is_configu
     refused(&plane, &push(&plane, token).await, 400, "invalid_issuer", "iss_wrong").await;
     assert_eq!(last_received(&plane).await["issuer"], transmitter.name());
 }
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_less_than_a_minute_is_no_reason() {
+    let (issuer, plane) = stage("allow = [\"set_exp\"]", "").await;
+    let of = |sub: &str, iat: u64| json!({"iss": issuer.name(), "sub": sub, "iat": iat});
+    // Ahead: the cut-off is the transmitter's time.
+    accepted(&push(&plane, about(&issuer, "m1", &caep("session-revoked"), "alice").iat(now() + 55)).await);
+    assert!(rejected_as(&plane, of("alice", now() + 50)).await.is_some());
+    // Behind.
+    let behind = about(&issuer, "m2", &caep("session-revoked"), "bob").iat(now() - 55);
+    accepted(&push(&plane, behind.claim("exp", now() - 50)).await);
+    assert!(rejected_as(&plane, of("bob", now() - 60)).await.is_some());
+    assert_eq!(rejected_as(&plane, of("bob", now() - 40)).await, None);
+}

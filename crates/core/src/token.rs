@@ -153,12 +153,13 @@ const TOKEN_BYTES: [bool; 256] = {
     table
 };
 
-/// Whether a run of the characters that a JWT has is one once its empty parts are left out. jwt_authn of Envoy
-/// 1.40 takes such a run out of what is around it, and passes over empty parts (`extractJWT` in `extractor.cc`).
+/// Whether the whole, or a run of the characters that a JWT has, is one once its empty parts are left out.
+/// jwt_authn of Envoy 1.40 takes such a run out of what is around it (`extractJWT` in `extractor.cc`); its parser
+/// passes over empty parts, and takes padding (`Jwt::parseFromString`).
 fn hides_a_jwt(raw: &str) -> bool {
     let in_a_jwt = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '-' | '_' | '.');
-    raw.split(|symbol| !in_a_jwt(symbol)).any(|run| {
-        let mut parts = run.split('.').filter(|part| !part.is_empty());
+    raw.split(|symbol| !in_a_jwt(symbol)).chain([raw]).any(|text| {
+        let mut parts = text.split('.').filter(|part| !part.is_empty());
         let (first, others) = (parts.next(), parts.count());
         others == 2 && first.is_some_and(resembles_object)
     })
@@ -276,6 +277,9 @@ mod tests {
             format!("{token}~.x"),
             format!("{token}=.x.y"),
             format!("x.y/{token}"),
+            // Read as a whole: padded, and with an empty part.
+            format!("{header}=.{payload}.{signature}."),
+            format!("{header}.{payload}=..{signature}"),
         ] {
             check(&raw, Err(Malformed::Surrounded));
         }

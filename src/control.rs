@@ -32,7 +32,7 @@ mod users;
 
 pub use answer::{
     Accepted, AuditEvent, AuditRecord, Checked, Commit, CreatedKey, EdgeReceipt, EdgeStatus, Edges, KeyInfo,
-    Receipts, Warning, WorkerStatus,
+    Receipts, RefusedSet, Warning, WorkerStatus,
 };
 pub use error::{ControlError, Refusal};
 pub use plan::{Effect, MAX_EFFECTS};

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub snapshots: Counter,
     /// Subscribers that did not keep up.
     pub dropped_subscribers: Counter,
+    /// Times that a worker came back to say that the set is larger than it takes.
+    pub refused_sets: Counter,
     /// Credentials that were not accepted.
     pub failed_authentications: Counter,
     rejections: Family<Rejection, Counter>,
@@ -95,6 +97,12 @@ impl Default for Metrics {
                 &mut all,
                 "dropped_subscribers",
                 "Subscribers that did not keep up",
+                Counter::default(),
+            ),
+            refused_sets: register(
+                &mut all,
+                "refused_sets",
+                "Times that a worker did not take the set, which is larger than its limits.revocations",
                 Counter::default(),
             ),
             failed_authentications: register(

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::auth::Authenticated;
 use super::error::ApiError;
-use super::model::{Edge, Edges, Moment, Worker};
+use super::model::{Edge, Edges, Moment, RefusedSet, Worker};
 use super::openapi::PlainProblems;
 use crate::control::{Control, EdgeStatus, WorkerStatus};
 
@@ -47,6 +47,7 @@ impl From<WorkerStatus> for Worker {
             version: worker.version,
             lag: worker.lag,
             revocations: worker.revocations,
+            refused: worker.refused.map(|set| RefusedSet { revocations: set.revocations, limit: set.limit }),
             connected_since: Moment::from_millis(worker.connected_since_ms),
             last_contact: Moment::from_millis(worker.last_contact_ms),
             rejections: worker.rejections,

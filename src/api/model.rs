@@ -20,7 +20,7 @@ mod stream;
 
 pub use check::{CheckAnswer, CheckRequest};
 pub use claims::ClaimValues;
-pub use edge::{Edge, Edges, Worker};
+pub use edge::{Edge, Edges, RefusedSet, Worker};
 pub use event::{Event, Events};
 pub use inlet::{CapturedMessage, InletAnswer, InletRefusal, WouldRevoke};
 pub use key::{Issuer, IssuerKey, Issuers, Key, Keys, NewKey, NewKeyAnswer, Scope};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::output::Output;
+use super::output::{CAUTION, Output, styled, visible};
 use super::remote::Remote;
 use super::{Failure, table, time};
 use crate::api::model::{self, Moment};
@@ -24,7 +24,8 @@ impl Edges {
             }
             let now = Moment::now();
             let rows = if self.workers { by_worker(edges, now) } else { by_edge(edges, now) };
-            format!("{rows}\n\nthe control plane is at version {}", edges.version)
+            let refusals: String = refusals(edges).map(|line| format!("\n\n{line}")).collect();
+            format!("{rows}{refusals}\n\nthe control plane is at version {}", edges.version)
         })
     }
 }
@@ -36,7 +37,7 @@ fn by_edge(edges: &model::Edges, now: Moment) -> String {
         let rejected: u64 = edge.workers.iter().flat_map(|worker| worker.rejections.values()).sum();
         rows.add_row(table::row([
             table::cell(&edge.node),
-            state(edge.connected),
+            state(edge.connected, edge.workers.iter().any(|worker| worker.refused.is_some())),
             table::cell(edge.workers.len()),
             table::cell(edge.version),
             lag(edge.lag),
@@ -57,7 +58,7 @@ fn by_worker(edges: &model::Edges, now: Moment) -> String {
             rows.add_row(table::row([
                 table::cell(&edge.node),
                 table::cell(&worker.worker),
-                state(worker.connected),
+                state(worker.connected, worker.refused.is_some()),
                 table::cell(worker.version),
                 lag(worker.lag),
                 table::cell(worker.revocations),
@@ -70,8 +71,32 @@ fn by_worker(edges: &model::Edges, now: Moment) -> String {
     table::text(rows)
 }
 
-fn state(connected: bool) -> comfy_table::Cell {
-    if connected { table::good("connected") } else { table::caution("gone") }
+/// One line per worker that goes on with an old set: what it would take to change that.
+fn refusals(edges: &model::Edges) -> impl Iterator<Item = String> {
+    edges.edges.iter().flat_map(|edge| {
+        edge.workers.iter().filter_map(|worker| {
+            let set = worker.refused?;
+            let line = format!(
+                "{}, worker {}, refuses the set: {} revocations, and its `limits.revocations` is {}. It enforces \
+                 version {} until that is raised or the set is smaller",
+                visible(&edge.node),
+                visible(&worker.worker),
+                set.revocations,
+                set.limit,
+                worker.version
+            );
+            Some(styled(CAUTION, line))
+        })
+    })
+}
+
+/// A worker that does not take the set comes back again and again: that it is gone is not the news.
+fn state(connected: bool, refuses: bool) -> comfy_table::Cell {
+    match (connected, refuses) {
+        (_, true) => table::caution("refuses the set"),
+        (true, false) => table::good("connected"),
+        (false, false) => table::caution("gone"),
+    }
 }
 
 fn lag(lag: u64) -> comfy_table::Cell {

@@ -157,12 +157,23 @@ pub struct WorkerStatus {
     pub lag: u64,
     /// Revocations in its set.
     pub revocations: u64,
+    /// The set that it did not take, until it takes another.
+    pub refused: Option<RefusedSet>,
     /// When its stream began.
     pub connected_since_ms: UnixMillis,
     /// When it last said something.
     pub last_contact_ms: UnixMillis,
     /// What it has rejected since it connected, by code.
     pub rejections: BTreeMap<String, u64>,
+}
+
+/// A set that is larger than a worker takes, which goes on with an older one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RefusedSet {
+    /// Revocations in it.
+    pub revocations: u64,
+    /// The worker's `limits.revocations`.
+    pub limit: u64,
 }
 
 /// Whether a token would be rejected.

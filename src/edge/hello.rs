@@ -1,7 +1,9 @@
 //! An edge's first message, with its bounds.
 
-use portcullis_core::wire::edge::{self, Position, Refused};
+use portcullis_core::wire::edge::{self, Position};
 use tonic::Status;
+
+use crate::control::RefusedSet;
 
 /// Longest id or name of an edge, in bytes.
 const MAX_TEXT_BYTES: usize = 256;
@@ -15,7 +17,7 @@ pub(super) struct Hello {
     pub(super) filter_version: String,
     pub(super) position: Option<Position>,
     /// The set that it did not take.
-    pub(super) refused: Option<Refused>,
+    pub(super) refused: Option<RefusedSet>,
 }
 
 impl Hello {
@@ -37,7 +39,7 @@ impl Hello {
             worker: text("worker", hello.worker, 1)?,
             filter_version: text("filter_version", hello.filter_version, 0)?,
             position,
-            refused: hello.refused,
+            refused: hello.refused.map(|set| RefusedSet { revocations: set.revocations, limit: set.limit }),
         })
     }
 }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::hello::Hello;
 use crate::clock::UnixMillis;
-use crate::control::{EdgeReceipt, EdgeStatus, Edges, Receipts, WorkerStatus};
+use crate::control::{EdgeReceipt, EdgeStatus, Edges, Receipts, RefusedSet};
 
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -66,6 +67,7 @@ struct Entry {
     version: Version,
     receipts: VecDeque<(Version, UnixMillis)>,
     revocations: u64,
+    refused: Option<RefusedSet>,
     connected_since_ms: UnixMillis,
     last_contact_ms: UnixMillis,
     rejections: BTreeMap<String, u64>,
@@ -116,6 +118,7 @@ impl Registry {
             version,
             receipts: VecDeque::new(),
             revocations: 0,
+            refused: hello.refused,
             connected_since_ms: now_ms,
             last_contact_ms: now_ms,
             rejections: BTreeMap::new(),
@@ -184,6 +187,8 @@ impl Registry {
             leave(positions, entry.version);
             *positions.entry(version).or_default() += 1;
             entry.version = version;
+            // It has taken a set since. Of the old one it also says what that has rejected.
+            entry.refused = None;
         }
         if entry.receipts.back().is_none_or(|(last, _)| *last < version) {
             entry.receipts.push_back((version, now_ms));
@@ -335,51 +340,6 @@ fn leave(positions: &mut BTreeMap<Version, usize>, version: Version) {
         *count -= 1;
         if *count == 0 {
             positions.remove(&version);
-        }
-    }
-}
-
-impl Edge {
-    fn status(&self, process: &str, now: Version) -> EdgeStatus {
-        let version = self.workers.values().map(|entry| entry.version).min().unwrap_or_default();
-        let worker = |(worker, entry): (&String, &Entry)| WorkerStatus {
-            worker: worker.clone(),
-            connected: entry.is_connected(),
-            version: entry.version,
-            lag: now.saturating_sub(entry.version),
-            revocations: entry.revocations,
-            connected_since_ms: entry.connected_since_ms,
-            last_contact_ms: entry.last_contact_ms,
-            rejections: entry.rejections.clone(),
-        };
-        EdgeStatus {
-            node: self.node.clone(),
-            process: process.into(),
-            filter_version: self.filter_version.clone(),
-            connected: self.gone_since_ms.is_none(),
-            version,
-            lag: now.saturating_sub(version),
-            last_contact_ms: self.last_contact_ms,
-            workers: self.workers.iter().map(worker).collect(),
-        }
-    }
-
-    fn receipt(&self, process: &str, version: Version, accepted_at_ms: UnixMillis) -> EdgeReceipt {
-        let applied = self.workers.values().filter(|entry| entry.version >= version);
-        let at = applied.clone().map(|entry| {
-            // A worker that had it before it said so has no time of its own.
-            let receipt = entry.receipts.iter().find(|(applied, _)| *applied >= version);
-            receipt.map_or(accepted_at_ms, |(_, at)| *at)
-        });
-        let last = at.max().unwrap_or(accepted_at_ms);
-        let applied_workers = applied.count();
-        let ms = (applied_workers == self.workers.len()).then(|| last.saturating_sub(accepted_at_ms));
-        EdgeReceipt {
-            node: self.node.clone(),
-            process: process.into(),
-            workers: self.workers.len(),
-            applied_workers,
-            ms,
         }
     }
 }

@@ -96,6 +96,7 @@ async fn serve<'a>(
         "a worker has connected"
     );
     if let Some(refused) = &hello.refused {
+        context.metrics.refused_sets.inc();
         warn!(
             node = hello.node,
             worker = hello.worker,

@@ -51,6 +51,10 @@ pub struct Worker {
     /// Entries of the set that it holds.
     #[serde(default)]
     pub revocations: u64,
+    /// The set that it did not take when it was last sent one; null once it has taken another. Until then it
+    /// enforces the old one.
+    #[serde(default)]
+    pub refused: Option<RefusedSet>,
     /// Since when its stream is open.
     pub connected_since: Moment,
     /// When it was last heard of.
@@ -58,4 +62,13 @@ pub struct Worker {
     /// What it has rejected since it connected, by code.
     #[serde(default)]
     pub rejections: BTreeMap<String, u64>,
+}
+
+/// A set that is larger than a worker takes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct RefusedSet {
+    /// Revocations in it.
+    pub revocations: u64,
+    /// The most that the worker takes: `limits.revocations` of its filter.
+    pub limit: u64,
 }

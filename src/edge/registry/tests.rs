@@ -109,6 +109,20 @@ fn a_worker_that_comes_back_replaces_itself() {
 }
 
 #[test]
+fn a_refused_set_is_over_with_the_next_one_that_is_taken() {
+    let registry = Registry::default();
+    let set = RefusedSet { revocations: 6, limit: 5 };
+    let worker = registry.connect(&Hello { refused: Some(set), ..hello("a", "1") }, 1, 0);
+    let refused = || registry.report(3, 5).edges[0].workers[0].refused;
+    assert_eq!(refused(), Some(set));
+    // It says what the old set has rejected.
+    registry.receipt(&worker, 1, 5, 5);
+    assert_eq!(refused(), Some(set));
+    registry.receipt(&worker, 3, 4, 6);
+    assert_eq!(refused(), None);
+}
+
+#[test]
 fn edges_that_went_stay_listed_for_a_while() {
     let registry = Registry::default();
     let one = registry.connect(&hello("a", "1"), 1, 0);

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use portcullis_core::sync::Progress;
+use portcullis_core::wire::edge::Refused;
 use portcullis_core::wire::edge::edge_message::Message;
+use serde_json::{Value, json};
 use tonic::Code;
 
 use super::edge::{Edge, listed, rejections, revoke};
-use crate::support::{ISSUER, get, post, setup};
+use crate::support::{ISSUER, get, post, rows, run, setup};
 
 #[tokio::test]
 async fn silence_is_broken_by_heartbeats() {
@@ -74,6 +76,38 @@ async fn rejections_are_counted() {
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_take_the_set_is_shown_until_it_does() {
+    let plane = setup().start().await.unwrap();
+    let version = revoke(&plane, 0..2).await;
+    let mut edge = Edge::new("p");
+    edge.hello.refused = Some(Refused { revocations: 2, limit: 1 });
+    let mut link = edge.connect(&plane).await;
+    // It is answered once it is known.
+    edge.take_silently(&mut link).await.unwrap();
+    assert_eq!(listed(&plane).await[0]["workers"][0]["refused"], json!({"revocations": 2, "limit": 1}));
+    let metrics = get(&plane, "/metrics").await.text().to_string();
+    assert!(metrics.contains("portcullis_control_refused_sets_total 1"), "{metrics}");
+    for args in [&["edges"][..], &["edges", "--workers"]] {
+        let shown = run(&plane, args, 0).await.stdout;
+        assert_eq!(rows(&shown)[0]["STATE"], "refuses the set", "{shown}");
+        let line = "node-p, worker p-1, refuses the set: 2 revocations, and its `limits.revocations` is 1.";
+        assert!(shown.contains(line), "{shown}");
+    }
+    let shown = run(&plane, &["edges", "--json"], 0).await.json().unwrap();
+    assert_eq!(shown["edges"][0]["workers"][0]["refused"]["limit"], 1, "{shown}");
+
+    // Its limit was raised.
+    let body = json!({"kind": "session", "issuer": ISSUER, "value": "s"});
+    let (reply, _) =
+        tokio::join!(post(&plane, "/v1/revocations?wait=30s", body), edge.reach(&mut link, version + 1));
+    assert_eq!(reply.json().unwrap()["receipts"]["applied"], 1);
+    assert_eq!(listed(&plane).await[0]["workers"][0]["refused"], Value::Null);
+    let shown = run(&plane, &["edges"], 0).await.stdout;
+    assert_eq!(rows(&shown)[0]["STATE"], "connected", "{shown}");
+    assert!(!shown.contains("refuses"), "{shown}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod link;
 mod modes;
 mod receipts;
 mod rejection;
+mod requests;
 mod startup;
 mod streams;
 mod support;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
+use miniz_oxide::deflate::compress_to_vec_zlib;
+use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_zlib_with_limit};
+
 use crate::callout::service::{self, Field};
 use crate::state::{Cx, VmState};
 use crate::status::Status;
@@ -19,8 +22,10 @@ pub(crate) struct Functions {
 }
 
 /// What Envoy has beyond the functions in here. A filter that calls one gets the answer for an unknown name.
-const ONLY_IN_ENVOY: [&str; 7] =
-    ["compress", "uncompress", "sign", "verify_signature", "expr_create", "expr_evaluate", "expr_delete"];
+const ONLY_IN_ENVOY: [&str; 5] = ["sign", "verify_signature", "expr_create", "expr_evaluate", "expr_delete"];
+
+/// zlib's own default, which Envoy takes.
+const COMPRESSION_LEVEL: u8 = 6;
 
 /// Keys of filter state that Envoy has a factory for, so that `set_envoy_filter_state` takes them.
 const WELL_KNOWN: [&str; 12] = [
@@ -64,6 +69,8 @@ pub(crate) fn call(cx: &mut Cx<'_>, name: &str, arguments: &[u8]) -> Result<Opti
     match name {
         // There are no routes here.
         "clear_route_cache" => Ok(None),
+        "compress" => Ok(Some(compress_to_vec_zlib(arguments, COMPRESSION_LEVEL))),
+        "uncompress" => uncompress(arguments, state.plugin.memory_limit).map(Some),
         "declare_property" => declare_property(state, arguments).map(|()| None),
         "set_envoy_filter_state" => set_envoy_filter_state(state, arguments).map(|()| None),
         _ => {
@@ -73,6 +80,17 @@ pub(crate) fn call(cx: &mut Cx<'_>, name: &str, arguments: &[u8]) -> Result<Opti
             }
             Err(Status::NotFound)
         }
+    }
+}
+
+/// zlib's `uncompress`, for which what follows the data does not matter.
+///
+/// What is more than the VM can have is cut a byte after that: there is no room for it either way.
+fn uncompress(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Status> {
+    match decompress_to_vec_zlib_with_limit(bytes, limit.saturating_add(1)) {
+        Ok(plain) => Ok(plain),
+        Err(error) if error.status == TINFLStatus::HasMoreOutput => Ok(error.output),
+        Err(_) => Err(Status::SerializationFailure),
     }
 }
 

@@ -78,11 +78,10 @@
 //! `envoy_resolve_dns`, which no SDK offers.
 //!
 //! Of Envoy's foreign functions there are `declare_property`, `set_envoy_filter_state` for the keys that Envoy
-//! documents, and `clear_route_cache`, which has no effect because there are no routes. Those that need a
-//! compressor, a signature library or CEL are not there (`compress`, `uncompress`, `sign`, `verify_signature`,
-//! `expr_create`, `expr_evaluate`, `expr_delete`): like a name that Envoy does not know, they answer
-//! [`Status::NotFound`], and the trace tells the difference. [`Builder::foreign_function`] puts others in their
-//! place.
+//! documents, `compress` and `uncompress`, and `clear_route_cache`, which has no effect because there are no
+//! routes. Those that need a signature library or CEL are not there (`sign`, `verify_signature`, `expr_create`,
+//! `expr_evaluate`, `expr_delete`): like a name that Envoy does not know, they answer [`Status::NotFound`], and
+//! the trace tells the difference. [`Builder::foreign_function`] puts others in their place.
 //!
 //! Each request passes one filter: there are no routes and no other filters, and Envoy's own headers, such as
 //! `x-request-id`, are not added, to call-outs and their answers neither. Threads take turns, in the order in which things were asked for; a filter that

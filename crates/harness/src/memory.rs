@@ -38,17 +38,18 @@ pub(crate) fn write_u64(cx: &mut Cx<'_>, address: u32, value: u64) -> Result<(),
 ///
 /// An empty buffer is a null pointer, without an allocation.
 pub(crate) fn give(cx: &mut Cx<'_>, bytes: &[u8], address_at: u32, size_at: u32) -> Result<(), Status> {
-    let size = give_address(cx, bytes, address_at)?;
+    let address = place(cx, bytes)?;
+    write_u32(cx, address_at, address)?;
+    let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
     write_u32(cx, size_at, size)
 }
 
-/// Like [`give`], for a caller that may not want the size, which it gets in any case.
-pub(crate) fn give_address(cx: &mut Cx<'_>, bytes: &[u8], address_at: u32) -> Result<u32, Status> {
+/// Puts bytes where the filter's allocator has room for them; nothing needs none.
+pub(crate) fn place(cx: &mut Cx<'_>, bytes: &[u8]) -> Result<u32, Status> {
     let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
     let address = if bytes.is_empty() { 0 } else { allocate(cx, size)? };
     write(cx, address, bytes)?;
-    write_u32(cx, address_at, address)?;
-    Ok(size)
+    Ok(address)
 }
 
 /// Asks the filter's allocator, which in the meantime may do next to nothing with the host.

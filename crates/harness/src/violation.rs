@@ -74,6 +74,12 @@ pub enum Rule {
         /// The context of the stream.
         stream: u32,
     },
+    /// The filter's allocator had no room for what a foreign function has made, such as `uncompress` of data that
+    /// an outsider has sent: Envoy crashes.
+    NoRoomForResult {
+        /// The name of the function.
+        function: String,
+    },
     /// The body was read outside of its callback although that let go of it: Envoy touches freed memory.
     UsedLostBody {
         /// The context of the stream.
@@ -131,6 +137,11 @@ impl fmt::Display for Rule {
                 f,
                 "the cluster name {target:?} parses as a GrpcService without a target: Envoy aborts; \
                  pass a serialized GrpcService"
+            ),
+            Self::NoRoomForResult { function } => write!(
+                f,
+                "the filter's allocator had no room for what the foreign function {function:?} has made: \
+                 Envoy crashes"
             ),
             Self::UsedLostBody { stream } => write!(
                 f,

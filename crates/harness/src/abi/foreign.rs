@@ -4,6 +4,7 @@ use crate::foreign;
 use crate::memory;
 use crate::state::Cx;
 use crate::status::Status;
+use crate::violation::Rule;
 
 pub(super) fn call(
     cx: &mut Cx<'_>,
@@ -22,7 +23,12 @@ pub(super) fn call(
     let output = result.as_ref().ok().cloned().flatten().unwrap_or_default();
     let size = u32::try_from(output.len()).map_err(|_| Status::InvalidMemoryAccess)?;
     if output_at != 0 {
-        memory::give_address(cx, &output, output_at)?;
+        let placed = memory::place(cx, &output);
+        if placed.is_err() {
+            // Envoy writes without looking where.
+            cx.data().violate(Rule::NoRoomForResult { function: name });
+        }
+        memory::write_u32(cx, output_at, placed?)?;
     }
     if size_at != 0 {
         memory::write_u32(cx, size_at, size)?;

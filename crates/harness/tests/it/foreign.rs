@@ -1,8 +1,9 @@
 //! Foreign functions.
 
-use proxy_wasm_harness::Status;
+use miniz_oxide::deflate::compress_to_vec_zlib;
+use proxy_wasm_harness::{Cause, Fault, Rule, State, Status};
 
-use crate::probe::{check, said, script};
+use crate::probe::{check, rules, said, script};
 
 fn answers(envoy: &proxy_wasm_harness::Envoy) -> Vec<String> {
     said(envoy).iter().map(|line| line.rsplit_once(" = ").unwrap().1.to_owned()).collect()
@@ -12,7 +13,7 @@ fn answers(envoy: &proxy_wasm_harness::Envoy) -> Vec<String> {
 fn a_test_can_add_functions_and_take_the_place_of_others() {
     let lines = "request_headers: foreign upper abc\nrequest_headers: foreign fail x
         request_headers: foreign clear_route_cache ~\nrequest_headers: foreign nope x
-        request_headers: foreign compress x";
+        request_headers: foreign sign x";
     let envoy = script(lines)
         .foreign_function("upper", |bytes| Ok(bytes.to_ascii_uppercase()))
         .foreign_function("fail", |_| Err(Status::ParseFailure))
@@ -20,7 +21,7 @@ fn a_test_can_add_functions_and_take_the_place_of_others() {
     let envoy = envoy.start().unwrap();
     let exchange = envoy.worker(0).get("/").send();
     assert_eq!(answers(&envoy), ["0 \"ABC\"", "4", "0 \"mine\"", "1", "1"]);
-    assert!(exchange.trace().contains("Envoy has compress, the harness has not"), "{}", exchange.trace());
+    assert!(exchange.trace().contains("Envoy has sign, the harness has not"), "{}", exchange.trace());
 }
 
 #[test]
@@ -52,6 +53,35 @@ fn envoys_own_filter_state_takes_the_keys_that_it_knows() {
     );
     assert_eq!(answers(&envoy), ["1", "0 \"\"", "1", "2", "0 \"\""]);
     assert_eq!(exchange.filter_state("envoy.tcp_proxy.cluster").as_deref(), Some("v"));
+}
+
+#[test]
+fn what_there_is_no_room_for_would_crash_envoy() {
+    let of = |function: &str| vec![Rule::NoRoomForResult { function: function.to_owned() }];
+    let envoy = script("request_headers: foreign compress x").start().unwrap();
+    envoy.inject(Fault::on("malloc")).unwrap();
+    envoy.worker(0).get("/").send();
+    assert_eq!((answers(&envoy), rules(&envoy)), (vec!["6".to_owned()], of("compress")));
+
+    // A kilobyte that becomes a megabyte.
+    let bomb = compress_to_vec_zlib(&vec![0; 1 << 20], 9);
+    assert!(bomb.len() < 2_000, "{}", bomb.len());
+    let hex: String = bomb.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines = format!("request_headers: foreign_hex uncompress {hex}");
+    let envoy = script(&lines).memory_limit(1_500_000).start().unwrap();
+    assert_eq!(envoy.worker(0).get("/").send().state(), State::Replied);
+    assert_eq!(rules(&envoy), of("uncompress"));
+    assert_eq!(envoy.worker(0).failure().unwrap().cause, Cause::Memory);
+}
+
+#[test]
+fn what_is_uncompressed_is_cut_where_no_vm_could_hold_it() {
+    let bomb = compress_to_vec_zlib(&vec![0; 1 << 22], 9);
+    let hex: String = bomb.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines = format!("request_headers: foreign_hex uncompress {hex}");
+    let envoy = script(&lines).memory_limit(1_500_000).start().unwrap();
+    let trace = envoy.worker(0).get("/").send().trace().to_string();
+    assert!(trace.contains("[1500001]"), "{trace}");
 }
 
 #[test]

@@ -114,6 +114,11 @@ pub fn run(command: &str, arguments: &[String]) -> Answer {
             "half_close" => Answer::done(proxy_grpc_close(num(0))),
             "cancel" => Answer::done(proxy_grpc_cancel(num(0))),
             "foreign" => bytes(|data, size| proxy_call_foreign_function(p(0), n(0), p(1), n(1), data, size)),
+            "foreign_hex" => {
+                let input = hex(text(1));
+                let (at, length) = (input.as_ptr(), input.len());
+                bytes(|data, size| proxy_call_foreign_function(p(0), n(0), at, length, data, size))
+            }
             // What the VM keeps in a static.
             "count" => PROBE.with_borrow_mut(|probe| {
                 probe.count += 1;
@@ -220,6 +225,12 @@ fn token(call: impl FnOnce(*mut u32) -> u32) -> Answer {
         PROBE.with_borrow_mut(|probe| probe.token = *token as u32);
     }
     answer
+}
+
+/// Decodes hexadecimal digits, up to the first that is none.
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text.chars().map_while(|digit| digit.to_digit(16)).collect();
+    digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
 /// A `GrpcService` of this cluster, that takes messages up to a size; zero for all of them.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmparser::{Parser, Payload};
-use wasmtime::{Config, Engine, InstancePre};
+use wasmtime::{Config, Engine, InstancePre, OptLevel};
 
 use crate::abi::Abi;
 use crate::audit::Audit;
@@ -117,6 +117,8 @@ fn engine() -> &'static Result<Engine, String> {
     ENGINE.get_or_init(|| {
         let mut config = Config::new();
         config.consume_fuel(true);
+        // A test calls a filter a few times: that costs less than making its code fast.
+        config.cranelift_opt_level(OptLevel::None);
         Engine::new(&config).map_err(|error| format!("{error:#}"))
     })
 }

@@ -6,6 +6,7 @@ mod envoy;
 mod example;
 mod issuer;
 mod process;
+mod unit_tests;
 
 use anyhow::Result;
 use portcullis_testbed::{Bootstrap, Envoy, Issuer, Upstream};

@@ -139,3 +139,15 @@ fn set_envoy_filter_state(state: &mut VmState, arguments: &[u8]) -> Result<(), S
 fn text(bytes: &[u8]) -> Result<String, Status> {
     String::from_utf8(bytes.to_vec()).map_err(|_| Status::BadArgument)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_uncompressed_is_cut_where_no_vm_could_hold_it() {
+        let bomb = compress_to_vec_zlib(&vec![0; 1 << 20], COMPRESSION_LEVEL);
+        let size = |limit| uncompress(&bomb, limit).map(|plain| plain.len());
+        assert_eq!((size(1 << 20), size(1_000)), (Ok(1 << 20), Ok(1_001)));
+    }
+}

@@ -22,7 +22,16 @@ pub(crate) fn run() -> Result<ExitCode> {
     check("clippy", &mut clippy(&["--all-targets"]))?;
     check(
         "clippy for Envoy",
-        &mut clippy(&["-p", "portcullis-filter", "-p", "portcullis-core", "--target", FILTER_TARGET]),
+        &mut clippy(&[
+            "-p",
+            "portcullis-filter",
+            "-p",
+            "portcullis-empty-filter",
+            "-p",
+            "portcullis-core",
+            "--target",
+            FILTER_TARGET,
+        ]),
     )?;
     check("core in a browser", &mut cargo(["check", "-p", "portcullis-core", "--target", BROWSER_TARGET]))?;
     check("documentation", cargo(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;

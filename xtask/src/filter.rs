@@ -1,4 +1,4 @@
-//! Builds the filter.
+//! Builds the filters.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,26 @@ use crate::toolchain::{self, FILTER_TARGET};
 
 /// The compiled filter, as it ships, and up to date.
 pub(crate) fn build() -> Result<PathBuf> {
+    build_package("portcullis-filter")
+}
+
+/// A filter that does nothing, built in the same way: what the benchmarks compare with.
+pub(crate) fn build_empty() -> Result<PathBuf> {
+    build_package("portcullis-empty-filter")
+}
+
+fn build_package(package: &str) -> Result<PathBuf> {
     toolchain::ensure_target(FILTER_TARGET)?;
     // A directory of its own, so with its own lock: tests do the same build from inside `cargo test`.
     let dir = cargo::root().join("target/filters");
-    let mut command = cargo(["build", "-p", "portcullis-filter", "--target", FILTER_TARGET]);
+    let mut command = cargo(["build", "-p", package, "--target", FILTER_TARGET]);
     command.args(["--profile", "wasm", "--target-dir"]).arg(&dir);
     for inherited in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"]
     {
         command.env_remove(inherited);
     }
     run(&mut command)?;
-    let filter = dir.join(FILTER_TARGET).join("wasm/portcullis_filter.wasm");
+    let filter = dir.join(FILTER_TARGET).join("wasm").join(package.replace('-', "_")).with_extension("wasm");
     ensure!(filter.is_file(), "cargo built no {}", filter.display());
     Ok(filter)
 }

@@ -15,12 +15,12 @@ mod envoy;
 mod example;
 mod filter;
 mod fuzz;
+mod nats;
 mod npm;
 mod schemathesis;
 mod test;
 mod toolchain;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -67,13 +67,13 @@ enum Command {
     },
     /// Build the release binary and filter with checksums into target/dist
     Dist,
-    /// Run a benchmark and write its result
+    /// Run a benchmark, and write its figures with --json FILE
     Bench {
-        /// Which benchmark
+        /// edge, ingest, propagate
         name: String,
-        /// Where the result goes
-        #[arg(long, value_name = "FILE")]
-        json: PathBuf,
+        /// Passed on to the benchmark: `cargo xtask bench edge --help` says what it takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Everything a change must pass: format, lints, documentation, tests
     Ci,
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
         Command::Schemathesis { args } => schemathesis::run(&args),
         Command::Dist => dist::run(),
-        Command::Bench { name, json } => Ok(bench::run(&name, &json)),
+        Command::Bench { name, args } => bench::run(&name, &args),
         Command::Ci => ci::run(),
         Command::Codegen => codegen::run(),
     };

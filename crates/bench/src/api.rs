@@ -1,0 +1,147 @@
+//! The control plane's API over connections that stay open: what is measured is not their opening.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Response, header};
+use hyper_util::rt::TokioIo;
+use portcullis_testbed::ControlPlane;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// Most lines of a batch that the API takes.
+const LINES: usize = 1_000_000;
+
+/// One connection to the API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    sender: SendRequest<Full<Bytes>>,
+    authorization: String,
+}
+
+impl Api {
+    /// Connects.
+    pub(crate) async fn connect(plane: &ControlPlane) -> Result<Self> {
+        let url = plane.url();
+        let address = url.trim_start_matches("http://");
+        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {url}"))?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Errors arrive at the request as well; it ends with the sender.
+        tokio::spawn(connection);
+        Ok(Self { sender, authorization: format!("Bearer {}", plane.admin_key()) })
+    }
+
+    /// Revokes a session, and waits until the API has accepted it, which means that it is on disk.
+    pub(crate) async fn revoke(&mut self, session: &Session<'_>) -> Result<()> {
+        let response = self.post("/v1/revocations", "application/json", session.json().into()).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        ensure!(status == 201, "the API answers {status}: {}", String::from_utf8_lossy(&body));
+        Ok(())
+    }
+
+    /// Revokes the sessions `PREFIX-FROM` up to, not including, `PREFIX-TO`, and makes sure that every one was
+    /// accepted.
+    pub(crate) async fn import(&mut self, issuer: &str, prefix: &str, from: usize, to: usize) -> Result<()> {
+        let mut start = from;
+        while start < to {
+            let end = to.min(start + LINES);
+            self.batch(lines(issuer, prefix, start, end), end - start).await?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Sends one batch, and makes sure that each of its lines was accepted.
+    pub(crate) async fn batch(&mut self, ndjson: Bytes, count: usize) -> Result<()> {
+        let response = self.post("/v1/revocations/batch", "application/x-ndjson", ndjson).await?;
+        let status = response.status();
+        ensure!(status.is_success(), "the API answers {status} to a batch");
+        let mut body = response.into_body();
+        let (mut accepted, mut rest) = (0, Vec::new());
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            for piece in data.split_inclusive(|byte| *byte == b'\n') {
+                rest.extend_from_slice(piece);
+                if rest.ends_with(b"\n") {
+                    check_line(&rest)?;
+                    accepted += 1;
+                    rest.clear();
+                }
+            }
+        }
+        ensure!(accepted == count, "{accepted} of {count} lines of a batch were answered");
+        Ok(())
+    }
+
+    async fn post(&mut self, path: &str, media: &str, body: Bytes) -> Result<Response<Incoming>> {
+        let request = Request::post(path)
+            .header(header::HOST, "control-plane")
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::CONTENT_TYPE, media)
+            .body(Full::new(body))?;
+        self.sender.ready().await?;
+        self.sender.send_request(request).await.with_context(|| format!("no answer to POST {path}"))
+    }
+}
+
+/// A session to be revoked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) sid: &'a str,
+}
+
+impl Session<'_> {
+    /// As the API takes it.
+    pub(crate) fn json(&self) -> String {
+        let Self { issuer, sid } = self;
+        format!(r#"{{"kind":"session","issuer":"{issuer}","value":"{sid}"}}"#)
+    }
+}
+
+/// NDJSON that revokes `PREFIX-FROM` up to, not including, `PREFIX-TO`.
+pub(crate) fn lines(issuer: &str, prefix: &str, from: usize, to: usize) -> Bytes {
+    let mut ndjson = String::with_capacity((to - from) * 100);
+    for number in from..to {
+        let sid = format!("{prefix}-{number}");
+        ndjson += &Session { issuer, sid: &sid }.json();
+        ndjson.push('\n');
+    }
+    ndjson.into()
+}
+
+// A result without an error has none of the text of one, and a million of them need no JSON reader.
+fn check_line(line: &[u8]) -> Result<()> {
+    if line.starts_with(br#"{"line":"#) && !line.windows(8).any(|part| part == br#""error":"#) {
+        return Ok(());
+    }
+    let line: Value = serde_json::from_slice(line).context("a result of a batch is not JSON")?;
+    bail!("a line of a batch was refused: {line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_what_the_api_takes() {
+        let ndjson = lines("http://idp", "s", 8, 10);
+        let read: Vec<Value> = ndjson
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect();
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[1], serde_json::json!({ "kind": "session", "issuer": "http://idp", "value": "s-9" }));
+    }
+
+    #[test]
+    fn a_line_that_was_refused_is_noticed() {
+        assert!(check_line(b"{\"line\":1,\"id\":\"r1-abcd\",\"version\":1}\n").is_ok());
+        assert!(check_line(b"{\"line\":1,\"error\":{\"code\":\"x\"}}\n").is_err());
+        assert!(check_line(b"garbage\n").is_err());
+    }
+}

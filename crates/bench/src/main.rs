@@ -1,0 +1,80 @@
+//! `portcullis-bench`: what Portcullis costs, beside what people use today.
+//!
+//! Run by `cargo xtask bench`, which builds what is measured and installs what it is compared with. Nothing is
+//! timed before it was seen to do its job.
+
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "for the person at the terminal")]
+
+mod api;
+mod edge;
+mod needs;
+mod plane;
+mod report;
+mod stats;
+mod system;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use report::Report;
+use system::Cores;
+
+/// A line for the person who waits.
+macro_rules! note {
+    ($($what:tt)*) => { eprintln!($($what)*) };
+}
+pub(crate) use note;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask bench",
+    bin_name = "cargo xtask bench",
+    about = "Measures, and compares side by side"
+)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Write the figures here as well
+    #[arg(long, value_name = "FILE", global = true)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// A request in a real Envoy: requests a second, latency, processor time, memory (12 minutes)
+    Edge(edge::Edge),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let cores = Cores::of_this_process()?;
+    if matches!(cli.bench, Bench::Edge(_)) {
+        cores.stay_away()?;
+    }
+    note!("{}", system::machine());
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let mut report = Report::default();
+    let outcome = runtime.block_on(async {
+        match cli.bench {
+            Bench::Edge(edge) => edge.run(&cores, &mut report).await,
+        }
+    });
+    // What was measured before something failed is not lost.
+    print!("{}", report.table());
+    if let Some(path) = &cli.json {
+        report.write(path)?;
+    }
+    outcome
+}

@@ -12,11 +12,8 @@ use crate::{envoy, filter, nats};
 const UNKNOWN: u8 = 2;
 
 /// The benchmarks, and the programs that each needs beside Envoy, with the Debian packages that have them.
-const BENCHES: [(&str, &[(&str, &str)]); 3] = [
-    ("edge", &[("wrk", "wrk"), ("redis-server", "redis-server")]),
-    ("ingest", &[("wrk", "wrk")]),
-    ("propagate", &[]),
-];
+const BENCHES: [(&str, &[(&str, &str)]); 3] =
+    [("edge", &[("wrk", "wrk"), ("redis-server", "redis-server")]), ("ingest", &[]), ("propagate", &[])];
 
 pub(crate) fn run(name: &str, args: &[String]) -> Result<ExitCode> {
     let Some((_, programs)) = BENCHES.iter().find(|(known, _)| *known == name) else {

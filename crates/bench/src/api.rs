@@ -1,5 +1,7 @@
 //! The control plane's API over connections that stay open: what is measured is not their opening.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -7,7 +9,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
+use portcullis_core::Version;
 use portcullis_testbed::ControlPlane;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -35,12 +39,23 @@ impl Api {
     }
 
     /// Revokes a session, and waits until the API has accepted it, which means that it is on disk.
-    pub(crate) async fn revoke(&mut self, session: &Session<'_>) -> Result<()> {
-        let response = self.post("/v1/revocations", "application/json", session.json().into()).await?;
+    pub(crate) async fn revoke(&mut self, session: &Session<'_>) -> Result<Accepted> {
+        let answer = self.create("/v1/revocations", session).await?;
+        Ok(Accepted { version: answer.version, at: Instant::now() })
+    }
+
+    /// Revokes a session, and gives how many edges had confirmed it when all had, or half a minute was over.
+    pub(crate) async fn revoke_and_wait(&mut self, session: &Session<'_>) -> Result<usize> {
+        let answer = self.create("/v1/revocations?wait=30s", session).await?;
+        Ok(answer.receipts.context("the API gave no receipts")?.applied)
+    }
+
+    async fn create(&mut self, path: &str, session: &Session<'_>) -> Result<Answer> {
+        let response = self.post(path, "application/json", session.json().into()).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         ensure!(status == 201, "the API answers {status}: {}", String::from_utf8_lossy(&body));
-        Ok(())
+        serde_json::from_slice(&body).context("the API's answer is not as expected")
     }
 
     /// Revokes the sessions `PREFIX-FROM` up to, not including, `PREFIX-TO`, and makes sure that every one was
@@ -55,13 +70,13 @@ impl Api {
         Ok(())
     }
 
-    /// Sends one batch, and makes sure that each of its lines was accepted.
-    pub(crate) async fn batch(&mut self, ndjson: Bytes, count: usize) -> Result<()> {
+    /// Sends one batch, makes sure that each of its lines was accepted, and gives the acceptance of the last.
+    pub(crate) async fn batch(&mut self, ndjson: Bytes, count: usize) -> Result<Accepted> {
         let response = self.post("/v1/revocations/batch", "application/x-ndjson", ndjson).await?;
         let status = response.status();
         ensure!(status.is_success(), "the API answers {status} to a batch");
         let mut body = response.into_body();
-        let (mut accepted, mut rest) = (0, Vec::new());
+        let (mut accepted, mut rest, mut last) = (0, Vec::new(), Vec::new());
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
             for piece in data.split_inclusive(|byte| *byte == b'\n') {
@@ -69,12 +84,14 @@ impl Api {
                 if rest.ends_with(b"\n") {
                     check_line(&rest)?;
                     accepted += 1;
+                    std::mem::swap(&mut rest, &mut last);
                     rest.clear();
                 }
             }
         }
         ensure!(accepted == count, "{accepted} of {count} lines of a batch were answered");
-        Ok(())
+        let last: Answer = serde_json::from_slice(&last).context("a result of a batch is not as expected")?;
+        Ok(Accepted { version: last.version, at: Instant::now() })
     }
 
     async fn post(&mut self, path: &str, media: &str, body: Bytes) -> Result<Response<Incoming>> {
@@ -86,6 +103,26 @@ impl Api {
         self.sender.ready().await?;
         self.sender.send_request(request).await.with_context(|| format!("no answer to POST {path}"))
     }
+}
+
+/// What the API says of a revocation, as far as it matters here.
+#[derive(Deserialize)]
+struct Answer {
+    version: Version,
+    receipts: Option<Receipts>,
+}
+
+#[derive(Deserialize)]
+struct Receipts {
+    applied: usize,
+}
+
+/// A revocation is durable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) version: Version,
+    /// When the answer was here.
+    pub(crate) at: Instant,
 }
 
 /// A session to be revoked.

@@ -5,6 +5,7 @@ mod config;
 mod load;
 mod measure;
 mod plot;
+mod probe;
 mod redis;
 mod tokens;
 mod variant;
@@ -23,9 +24,8 @@ use crate::system::Cores;
 use measure::{Measured, Stage};
 use variant::Variant;
 
-pub(crate) use config::{answering, rbac, with_portcullis};
-pub(crate) use load::Wrk;
-pub(crate) use tokens::Tokens;
+pub(crate) use config::{answering, insert_filter, rbac_of, with_portcullis};
+pub(crate) use probe::Probe;
 
 /// Arguments of `bench edge`.
 #[derive(Args, Debug)]

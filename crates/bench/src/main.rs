@@ -7,10 +7,13 @@
 
 mod api;
 mod edge;
+mod ingest;
 mod needs;
 mod plane;
+mod propagate;
 mod report;
 mod stats;
+mod subscriber;
 mod system;
 
 use std::path::PathBuf;
@@ -46,6 +49,10 @@ struct Cli {
 enum Bench {
     /// A request in a real Envoy: requests a second, latency, processor time, memory (12 minutes)
     Edge(edge::Edge),
+    /// Revocations into the control plane, its start, and a new edge (15 minutes)
+    Ingest(ingest::Ingest),
+    /// From a revocation's acceptance to one real Envoy and to many simulated edges (10 minutes)
+    Propagate(propagate::Propagate),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +76,8 @@ fn run(cli: Cli) -> Result<()> {
     let outcome = runtime.block_on(async {
         match cli.bench {
             Bench::Edge(edge) => edge.run(&cores, &mut report).await,
+            Bench::Ingest(ingest) => ingest.run(&mut report).await,
+            Bench::Propagate(propagate) => propagate.run(&mut report).await,
         }
     });
     // What was measured before something failed is not lost.

@@ -27,18 +27,18 @@ pub(crate) fn bootstrap(variant: &Variant, peers: &Peers<'_>) -> Result<Bootstra
         bootstrap = bootstrap.issuer(peers.issuer).edit(large_jwt_cache);
     }
     if let Some(plane) = peers.plane {
-        bootstrap = with_portcullis(bootstrap, plane)?;
+        bootstrap = with_portcullis(bootstrap, plane, plane.edge_address())?;
     }
     let filter = match variant.chain {
         Chain::Empty => Some(empty()?),
         Chain::Jwt(Then::Lua(count)) => Some(lua(count)),
-        Chain::Jwt(Then::Rbac(count)) => Some(rbac(&each(count))),
+        Chain::Jwt(Then::Rbac(count)) => Some(rbac_of(revoked(count))),
         Chain::Jwt(Then::RbacFlat(count)) => Some(rbac(&json!([listed(count)]))),
         Chain::ExtAuthz { .. } => Some(ext_authz()),
         Chain::Nothing | Chain::Portcullis(_) | Chain::Jwt(Then::Nothing | Then::Portcullis(_)) => None,
     };
     if let Some(filter) = filter {
-        bootstrap = bootstrap.edit(|config| insert(config, filter));
+        bootstrap = bootstrap.edit(|config| insert_filter(config, filter));
     }
     if let Some(address) = peers.authz {
         bootstrap = bootstrap.edit(move |config| add_cluster(config, address));
@@ -46,11 +46,15 @@ pub(crate) fn bootstrap(variant: &Variant, peers: &Peers<'_>) -> Result<Bootstra
     Ok(bootstrap)
 }
 
-/// The filter as it ships, at a control plane.
-pub(crate) fn with_portcullis(bootstrap: Bootstrap, plane: &ControlPlane) -> Result<Bootstrap> {
+/// The filter as it ships, at a control plane that it reaches at this address.
+pub(crate) fn with_portcullis(
+    bootstrap: Bootstrap,
+    plane: &ControlPlane,
+    address: SocketAddr,
+) -> Result<Bootstrap> {
     Ok(bootstrap
         .filter(paths::filter()?)
-        .control_plane(plane.edge_address())
+        .control_plane(address)
         .edge_key(plane.edge_key())
         .plugin("limits", json!({ "revocations": LIMIT })))
 }
@@ -75,7 +79,7 @@ fn large_jwt_cache(config: &mut Value) -> Result<()> {
 }
 
 /// Before the router.
-fn insert(config: &mut Value, filter: Value) -> Result<()> {
+pub(crate) fn insert_filter(config: &mut Value, filter: Value) -> Result<()> {
     let filters = at(config, &format!("{MANAGER}/http_filters"))?.as_array_mut().context("not a list")?;
     filters.insert(filters.len().saturating_sub(1), filter);
     Ok(())
@@ -123,8 +127,14 @@ end
     })
 }
 
+/// Rejects tokens of any of the sessions, with a principal for each, as Istio writes the values of
+/// `request.auth.claims[sid]`.
+pub(crate) fn rbac_of(sessions: impl Iterator<Item = String>) -> Value {
+    rbac(&sessions.map(|sid| session(&json!({ "string_match": { "exact": sid } }))).collect())
+}
+
 /// Rejects what any of the principals matches.
-pub(crate) fn rbac(principals: &Value) -> Value {
+fn rbac(principals: &Value) -> Value {
     json!({
         "name": "envoy.filters.http.rbac",
         "typed_config": {
@@ -138,11 +148,6 @@ pub(crate) fn rbac(principals: &Value) -> Value {
             },
         },
     })
-}
-
-/// A principal for each session, as Istio writes the values of `request.auth.claims[sid]`.
-fn each(count: usize) -> Value {
-    revoked(count).map(|sid| session(&json!({ "string_match": { "exact": sid } }))).collect()
 }
 
 /// One principal for all sessions.

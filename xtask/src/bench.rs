@@ -34,7 +34,7 @@ pub(crate) fn run(name: &str, args: &[String]) -> Result<ExitCode> {
     let bin = target_dir().join("release");
     let mut bench = Command::new(bin.join("portcullis-bench"));
     bench.arg(name).args(args).env("ENVOY", envoy).env("PORTCULLIS_BIN", bin.join("portcullis"));
-    bench.env("PORTCULLIS_FILTER", filter).env("PORTCULLIS_EMPTY_FILTER", empty);
+    bench.env("PORTCULLIS_FILTER", filter).env("EMPTY_FILTER", empty);
     if let Some(nats) = nats {
         bench.env("NATS_SERVER", nats);
     }

@@ -66,11 +66,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
+    note!("{}", system::machine());
     let cores = Cores::of_this_process()?;
     if matches!(cli.bench, Bench::Edge(_)) {
         cores.stay_away()?;
     }
-    note!("{}", system::machine());
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let mut report = Report::default();
     let outcome = runtime.block_on(async {

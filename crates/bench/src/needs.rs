@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The compiled filter that does nothing, from `PORTCULLIS_EMPTY_FILTER`.
+/// The compiled filter that does nothing, from `EMPTY_FILTER`.
 pub(crate) fn empty_filter() -> Result<PathBuf> {
-    from_env("PORTCULLIS_EMPTY_FILTER")
+    from_env("EMPTY_FILTER")
 }
 
 /// The NATS server, from `NATS_SERVER`.

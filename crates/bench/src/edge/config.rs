@@ -10,8 +10,6 @@ use super::variant::{Chain, Then, Variant};
 use crate::plane::REVOKED;
 
 const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-/// The most revocations that a worker of a benchmark takes.
-const LIMIT: u64 = 16_000_000;
 
 /// What stands around Envoy.
 pub(crate) struct Peers<'a> {
@@ -52,11 +50,7 @@ pub(crate) fn with_portcullis(
     plane: &ControlPlane,
     address: SocketAddr,
 ) -> Result<Bootstrap> {
-    Ok(bootstrap
-        .filter(paths::filter()?)
-        .control_plane(address)
-        .edge_key(plane.edge_key())
-        .plugin("limits", json!({ "revocations": LIMIT })))
+    Ok(bootstrap.filter(paths::filter()?).control_plane(address).edge_key(plane.edge_key()))
 }
 
 /// One worker that answers every request itself, so that only Envoy is measured, and writes no access log.

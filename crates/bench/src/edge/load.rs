@@ -14,7 +14,6 @@ use tokio::process::Command;
 const SCRIPT: &str = r#"
 local requests, next = {}, 0
 function init(args)
-  wrk.init(args)
   for token in io.lines(args[1]) do
     requests[#requests + 1] = wrk.format("GET", "/", { authorization = "Bearer " .. token })
   end

@@ -6,10 +6,13 @@
 mod lines;
 mod results;
 
+use std::pin::pin;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use self::lines::{Group, Lines};
@@ -25,6 +28,8 @@ use crate::control::{self, Control};
 /// Results that are kept for a caller who sends lines but does not read yet. Whoever sends at most so many
 /// lines before reading never waits for itself.
 const RESULTS_AHEAD: usize = 4_096;
+/// Groups that are on their way to the disk at a time: while one waits for it, the next is read.
+const GROUPS_AHEAD: usize = 4;
 const NDJSON: &str = "application/x-ndjson";
 
 /// Revoke many
@@ -61,36 +66,45 @@ pub(super) async fn create(
     Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(results::stream(body))))
 }
 
+/// Several groups are on their way to the disk at a time; results keep the order of the lines.
 async fn answer(
     control: Control,
     caller: Caller,
-    mut lines: Lines,
+    lines: Lines,
     first: Vec<BatchLine>,
     results: mpsc::Sender<BatchLine>,
 ) -> Result<(), mpsc::error::SendError<BatchLine>> {
     for result in first {
         results.send(result).await?;
     }
-    loop {
-        let group = match lines.group().await {
-            Ok(None) => return Ok(()),
-            Ok(Some(group)) => group,
+    let groups = stream::unfold(Some(lines), async |lines| {
+        let mut lines = lines?;
+        match lines.group().await {
+            Ok(None) => None,
+            Ok(Some(group)) => Some((Ok(group), Some(lines))),
             // The body is over, but not as it should be: that is the last result.
-            Err(error) => return results.send(refused(lines.count() + 1, error)).await,
-        };
-        let numbers: Vec<u64> = group.iter().map(|(number, _)| *number).collect();
-        match revoke(&control, &caller, group).await {
-            Ok(group) => {
-                for result in group {
-                    results.send(result).await?;
-                }
-            }
-            Err(error) => {
-                for number in numbers {
-                    results.send(refused(number, error.clone())).await?;
-                }
-            }
+            Err(error) => Some((Err(refused(lines.count() + 1, error)), None)),
         }
+    });
+    let answers = groups.map(async |group| match group {
+        Ok(group) => answer_group(&control, &caller, group).await,
+        Err(last) => vec![last],
+    });
+    let mut answers = pin!(answers.buffered(GROUPS_AHEAD));
+    while let Some(group) = answers.next().await {
+        for result in group {
+            results.send(result).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A result for each line, also when nothing of the group was accepted.
+async fn answer_group(control: &Control, caller: &Caller, group: Group) -> Vec<BatchLine> {
+    let numbers: Vec<u64> = group.iter().map(|(number, _)| *number).collect();
+    match revoke(control, caller, group).await {
+        Ok(results) => results,
+        Err(error) => numbers.into_iter().map(|number| refused(number, error.clone())).collect(),
     }
 }
 

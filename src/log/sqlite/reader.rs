@@ -111,11 +111,9 @@ fn stories(connection: &Connection, search: &Search) -> Result<Vec<Story>, LogEr
             records(connection, sql, (to_sql(*version), schema::REVOKED, count(*limit)))?
         }
         Search::Keys { keys, before, limit } => {
-            let sql = "SELECT version, checksum, payload FROM events WHERE selector = ?1 AND version < ?2
-                       ORDER BY version DESC LIMIT ?3";
             let mut found = Vec::new();
             for key in keys {
-                found.extend(records(connection, sql, (key.to_bytes(), to_sql(*before), count(*limit)))?);
+                found.extend(of_key(connection, key.to_bytes(), *before, *limit)?);
             }
             found.sort_by_key(|record: &Record| std::cmp::Reverse(record.version));
             found.truncate(*limit);
@@ -128,6 +126,29 @@ fn stories(connection: &Connection, search: &Search) -> Result<Vec<Story>, LogEr
         Ok(Story { revoked, since })
     };
     found.into_iter().map(story).collect()
+}
+
+/// The revocations of a key, newest first: one look into the index for each segment of the log.
+fn of_key(
+    connection: &Connection,
+    key: [u8; 16],
+    before: Version,
+    limit: usize,
+) -> Result<Vec<Record>, LogError> {
+    let sql = "SELECT version, checksum, payload FROM events
+               WHERE version >> 14 = ?1 AND selector = ?2 AND version < ?3 ORDER BY version DESC LIMIT ?4";
+    let newest = "SELECT coalesce(max(version), 0) FROM events WHERE version < ?1";
+    let newest: i64 =
+        connection.query_row(newest, [to_sql(before)], |row| row.get(0)).map_err(|error| failure(&error))?;
+    let mut found = Vec::new();
+    for segment in (0..=newest >> schema::SEGMENT_BITS).rev() {
+        let left = limit.saturating_sub(found.len());
+        if left == 0 {
+            break;
+        }
+        found.extend(records(connection, sql, (segment, key, to_sql(before), count(left)))?);
+    }
+    Ok(found)
 }
 
 fn records(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Record>, LogError> {

@@ -8,6 +8,9 @@ pub(super) const FORMAT: u32 = 1;
 /// One row per event. `kind` is the event's field number in `log.proto`; `revocation` is the version that an
 /// event is about; `selector` is the key of a revocation; `checksum` covers version and payload, because
 /// SQLite's own checks do not see a changed byte inside a value.
+///
+/// Selectors are hashes: an index by them alone would change a page of its own for each event, and write all of
+/// these again and again. By segments of the log, events that come together change the same few pages.
 pub(super) const CREATE: &str = "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
     CREATE TABLE events(
@@ -20,9 +23,12 @@ pub(super) const CREATE: &str = "
         payload BLOB NOT NULL
     ) STRICT;
     CREATE INDEX about ON events(revocation) WHERE revocation IS NOT NULL;
-    CREATE INDEX selectors ON events(selector) WHERE selector IS NOT NULL;
+    CREATE INDEX selectors ON events(version >> 14, selector) WHERE selector IS NOT NULL;
     CREATE INDEX sweeps ON events(version) WHERE kind = 13;
 ";
+
+/// How many low bits of a version are not part of its segment; the index `selectors` says the same.
+pub(super) const SEGMENT_BITS: u32 = 14;
 
 /// Field number of `Event.revoked`.
 pub(super) const REVOKED: i64 = 10;

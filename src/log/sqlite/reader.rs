@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use portcullis_core::Version;
+use portcullis_core::key::KEY_BYTES;
 use rusqlite::{Connection, Params};
 use tokio::sync::{mpsc, oneshot};
 
@@ -131,7 +132,7 @@ fn stories(connection: &Connection, search: &Search) -> Result<Vec<Story>, LogEr
 /// The revocations of a key, newest first: one look into the index for each segment of the log.
 fn of_key(
     connection: &Connection,
-    key: [u8; 16],
+    key: [u8; KEY_BYTES],
     before: Version,
     limit: usize,
 ) -> Result<Vec<Record>, LogError> {

@@ -15,7 +15,8 @@ const WRITES: usize = 4_096;
 /// Into a file that has its size already, as SQLite's log mostly has: what makes the file longer takes the file
 /// system longer, and would flatter whatever is compared with it.
 pub(super) fn syncs_per_second(dir: &Path, time: Duration) -> Result<f64> {
-    let mut file = tempfile::tempfile_in(dir).with_context(|| format!("cannot write to {}", dir.display()))?;
+    let mut file =
+        tempfile::tempfile_in(dir).with_context(|| format!("cannot write to {}", dir.display()))?;
     file.write_all(&WRITE.repeat(WRITES))?;
     file.sync_all()?;
     let (start, mut count) = (Instant::now(), 0_usize);

@@ -1,8 +1,10 @@
 //! What a request may cost, in counts that do not depend on the machine.
 
+use portcullis_core::wire::edge::ControlMessage;
+use prost::Message as _;
 use proxy_wasm_harness::State;
 
-use super::support::{Authorized, Plane, module, session, synced, wasm};
+use super::support::{Authorized, Plane, connect, module, send, session, synced, wasm};
 
 /// Imports that Envoy 1.33 and later provide: the ABI's own, and the WASI calls that it has always had.
 const WASI: [&str; 6] =
@@ -48,7 +50,7 @@ fn a_request_costs_what_its_token_makes_it_cost() {
         assert!(cost.fuel < fuel, "{what}: fuel {}", cost.fuel);
     };
     let (innocent, revoked) = (session("s1"), session("r7"));
-    check("a first token", &innocent, State::Finished, 1, 2, 56_000);
+    check("a first token", &innocent, State::Finished, 1, 2, 52_000);
     check("a repeated token", &innocent, State::Finished, 1, 2, 12_600);
     // What the client asked decides about the reply, and the access log is told.
     check("a first rejected token", &revoked, State::Replied, 4, 7, 66_000);
@@ -70,4 +72,32 @@ fn a_flood_of_tokens_costs_no_more_than_first_tokens() {
     let average = (envoy.worker(0).cost().fuel - before) / count;
     println!("a flood: fuel {average} on average");
     assert!(average < 56_000, "{average}");
+}
+
+/// What is held of a revocation, and what a new edge is sent of it: all that a worker's memory grows by and all that
+/// the messages are long, over the number of sessions.
+#[test]
+fn a_revocation_takes_few_bytes() {
+    const COUNT: usize = 200_000;
+    const PER_CHUNK: usize = 5_000;
+    let mut plane = Plane::new();
+    plane.revoke_session("s1");
+    let (envoy, stream) = synced("", &plane);
+    stream.reset();
+    let stream = connect(&envoy);
+    (1..COUNT).for_each(|n| drop(plane.revoke_session(&format!("r{n}"))));
+    let messages = plane.snapshot(PER_CHUNK);
+    let sent = |message| ControlMessage { message: Some(message) }.encoded_len();
+    let wire: usize = messages.iter().cloned().map(sent).sum();
+    let before = envoy.worker(0).memory_size();
+    messages.into_iter().for_each(|message| send(&stream, message));
+    let grown = envoy.worker(0).memory_size() - before;
+    println!("{COUNT} revocations: {wire} bytes sent, {grown} bytes of memory");
+    assert!(wire <= COUNT * 10 && grown <= COUNT * 12, "{wire} bytes sent, {grown} bytes of memory");
+    for (sid, state) in [("r7", State::Replied), ("r199999", State::Replied), ("s2", State::Finished)] {
+        let exchange = envoy.worker(0).get("/").bearer(&session(sid)).send();
+        exchange.finish();
+        assert_eq!(exchange.state(), state, "{sid}");
+    }
+    envoy.assert_clean();
 }

@@ -14,6 +14,9 @@ use crate::error::{ModuleError, StartError};
 use crate::start;
 use crate::state::VmState;
 
+/// What every binary module begins with.
+const MAGIC: &[u8] = b"\0asm";
+
 /// A compiled filter. Cloning is cheap, and the same bytes are compiled once per process.
 #[derive(Clone)]
 pub struct Module {
@@ -51,6 +54,9 @@ impl Module {
     /// # Errors
     /// If they are not a WebAssembly module.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModuleError> {
+        if !bytes.starts_with(MAGIC) {
+            return Err(ModuleError::Malformed("it does not begin with `\\0asm`".to_owned()));
+        }
         // Compiling takes seconds, and a second thread that wants the same module had better wait for it.
         let mut compiled = compiled().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(module) = compiled.get(bytes) {

@@ -152,8 +152,10 @@ pub(crate) fn alive(cx: &Cx<'_>) -> Result<(), StartError> {
 
 fn failure(state: &VmState, error: &wasmtime::Error) -> Failure {
     let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
-    let name = |frame: &wasmtime::FrameInfo| {
-        frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), str::to_owned)
+    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        // Without the hash that only the compiler knows a use for.
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", frame.func_index()),
     };
     let frame = state.frames.last();
     let words = frame.map(|frame| frame.last_words.join(" ")).filter(|words| !words.is_empty());

@@ -7,6 +7,15 @@ use proxy_wasm_harness::{Cause, FailurePolicy, HeaderMap, StartError, State, Thr
 use crate::probe::{said, script};
 
 #[test]
+fn the_stack_has_readable_names() {
+    let envoy = script("request_headers: trap").start().unwrap();
+    envoy.worker(0).get("/").send();
+    let backtrace = envoy.worker(0).failure().unwrap().backtrace;
+    assert_eq!(backtrace.last().map(String::as_str), Some("proxy_on_request_headers"), "{backtrace:?}");
+    assert!(backtrace.iter().any(|name| name == "probe::run"), "{backtrace:?}");
+}
+
+#[test]
 fn a_dead_vm_is_answered_for_and_called_no_more() {
     let envoy =
         script("request_headers: panic ouch\nresponse_headers: log 2 no\nlog: log 2 no").start().unwrap();

@@ -1,6 +1,6 @@
 //! Control planes that hold as many revocations as wanted.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use portcullis_testbed::{ControlPlane, ControlPlaneSetup, Issuer, paths};
@@ -8,12 +8,14 @@ use portcullis_testbed::{ControlPlane, ControlPlaneSetup, Issuer, paths};
 use crate::api::Api;
 use crate::note;
 
+/// Until one with ten million revocations is ready.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Revocations between two words about the progress.
 const STEP: usize = 1_000_000;
 
 /// The release binary with one issuer, whose sessions live a day.
 pub(crate) fn setup(issuer: &Issuer) -> Result<ControlPlaneSetup> {
-    Ok(ControlPlaneSetup::new(paths::control_plane()?).issuer(issuer, "").env("RUST_LOG", "warn"))
+    Ok(ControlPlaneSetup::new(paths::control_plane()?).issuer(issuer, "").patience(PATIENCE))
 }
 
 /// A control plane in which sessions `revoked-0`, `revoked-1`, … of the issuer are revoked.

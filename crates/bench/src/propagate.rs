@@ -12,6 +12,7 @@ use portcullis_testbed::Issuer;
 
 use crate::report::Report;
 use crate::stats::ratios;
+use crate::system;
 
 /// Arguments of `bench propagate`.
 #[derive(Args, Debug)]
@@ -71,9 +72,16 @@ async fn compare(issuer: &Issuer, size: Size, report: &mut Report) -> Result<()>
     let mut crowd = crowd::Crowd::gather(issuer, size, report).await?;
     let mut nats = nats::Nats::start(size.subscribers, size.connections).await?;
     let (mut ours, mut theirs, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cpu, mut nats_cpu) = (Vec::new(), Vec::new());
+    #[expect(clippy::cast_precision_loss, reason = "at most 10,000")]
+    let deliveries = f64::from(size.per_round) * size.subscribers as f64;
     for round in 1..=size.rounds {
+        let before = crowd.cpu_seconds()?;
         let last = crowd.singles(&mut all).await?;
+        cpu.push((crowd.cpu_seconds()? - before) * 1e6 / deliveries);
+        let before = system::cpu_seconds(nats.pid)?;
         let nats_last = nats.publish(crowd.bytes, size.per_round).await?;
+        nats_cpu.push((system::cpu_seconds(nats.pid)? - before) * 1e6 / deliveries);
         crate::note!(
             "    round {round}: the last of {} after {last:.2} ms, with NATS after {nats_last:.2} ms",
             size.subscribers
@@ -85,6 +93,8 @@ async fn compare(issuer: &Issuer, size: Size, report: &mut Report) -> Result<()>
     report.add(format!("propagate_{name}_over_nats"), "ratio", &ratios(&ours, &theirs));
     report.add(format!("propagate_{name}_last_ms"), "ms", &ours);
     report.add(format!("nats_{name}_last_ms"), "ms", &theirs);
+    report.add(format!("propagate_{name}_cpu_us_per_delivery"), "us", &cpu);
+    report.add(format!("nats_{name}_cpu_us_per_delivery"), "us", &nats_cpu);
     for (id, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
         report.add_quantile(format!("propagate_{name}_{id}_ms"), "ms", &all, share);
     }

@@ -46,7 +46,7 @@ pub(crate) struct Subscribers {
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     /// Whether a receipt is sent for each version.
     pub(crate) receipts: watch::Sender<bool>,
-    _tasks: JoinSet<Result<()>>,
+    tasks: JoinSet<Result<()>>,
 }
 
 impl Subscribers {
@@ -79,7 +79,7 @@ impl Subscribers {
                 }
             });
         }
-        let mut subscribers = Self { count, last_bytes: 0, arrivals, receipts, _tasks: tasks };
+        let mut subscribers = Self { count, last_bytes: 0, arrivals, receipts, tasks };
         subscribers.all_at(version, PATIENCE).await.context("subscribing")?;
         Ok(subscribers)
     }
@@ -89,7 +89,13 @@ impl Subscribers {
         let mut times = Vec::with_capacity(self.count);
         let all = async {
             while times.len() < self.count {
-                let arrival = self.arrivals.recv().await.context("every subscriber has ended")?;
+                let arrival = tokio::select! {
+                    Some(arrival) = self.arrivals.recv() => arrival,
+                    Some(ended) = self.tasks.join_next() => {
+                        ended?.context("a subscriber has ended")?;
+                        continue;
+                    }
+                };
                 // A stream says each version once, so each counts once.
                 if arrival.version == version {
                     times.push(arrival.at);

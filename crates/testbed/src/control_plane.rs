@@ -36,6 +36,7 @@ pub struct ControlPlaneSetup {
     binary: PathBuf,
     config: String,
     env: Vec<(String, String)>,
+    patience: Duration,
 }
 
 /// A running control plane, on ports that the system chose and that it keeps. Killed when dropped.
@@ -76,7 +77,7 @@ impl ControlPlaneSetup {
     /// With the defaults, but free ports.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let listen = "[listen]\nhttp = \"127.0.0.1:0\"\nedge = \"127.0.0.1:0\"\n";
-        Self { binary: binary.into(), config: listen.to_owned(), env: Vec::new() }
+        Self { binary: binary.into(), config: listen.to_owned(), env: Vec::new(), patience: START }
     }
 
     /// Adds an issuer, with lines of TOML for its other settings.
@@ -95,6 +96,12 @@ impl ControlPlaneSetup {
     /// Sets a variable of the environment: every key of the configuration has one.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How long it may take to get ready, half a minute if not said: one with a long log reads it first.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -128,7 +135,7 @@ impl ControlPlaneSetup {
                 sleep(POLL).await;
             }
         };
-        let listen = process.while_alive(START, ready).await?;
+        let listen = process.while_alive(self.patience, ready).await?;
         Ok((process, listen))
     }
 }

@@ -135,14 +135,20 @@ impl Writer {
         }
         transaction.commit()?;
         self.last = last;
-        self.tell(&records);
+        self.tell(records);
         Ok(versions)
     }
 
     // Waits for a follower that is behind: it derives what this process answers, so writing faster than it
     // reads would gain nothing.
-    fn tell(&mut self, records: &[Record]) {
-        self.followers.retain(|follower| follower.blocking_send(records.to_vec()).is_ok());
+    fn tell(&mut self, mut records: Vec<Record>) {
+        let mut left = self.followers.len();
+        self.followers.retain(|follower| {
+            left -= 1;
+            // The last one, who is mostly the only one, needs no copy.
+            let records = if left == 0 { std::mem::take(&mut records) } else { records.clone() };
+            follower.blocking_send(records).is_ok()
+        });
     }
 
     fn compact(&mut self, revocations: &[Version], until: Version) -> rusqlite::Result<()> {

@@ -68,6 +68,12 @@ impl Crowd {
         Ok(Self { plane, api, issuer, subscribers, size, bytes, revoked: 0 })
     }
 
+    /// Processor time that the control plane has used so far, in seconds.
+    pub(super) fn cpu_seconds(&mut self) -> Result<f64> {
+        let pid = self.plane.process().id().context("the control plane has ended")?;
+        system::cpu_seconds(pid)
+    }
+
     /// Single revocations, one after another. Gives the median time to the last subscriber, in milliseconds;
     /// the time to every subscriber goes to `all`.
     pub(super) async fn singles(&mut self, all: &mut Vec<f64>) -> Result<f64> {

@@ -35,7 +35,8 @@ pub(super) struct Nats {
     /// When each message arrived at each subscriber.
     arrivals: mpsc::UnboundedReceiver<Instant>,
     subscribers: usize,
-    _tasks: JoinSet<Result<()>>,
+    tasks: JoinSet<Result<()>>,
+    pub(super) pid: u32,
     _process: Process,
     _dir: TempDir,
 }
@@ -63,6 +64,7 @@ impl Nats {
             }
         };
         let address = process.while_alive(START, found).await?;
+        let pid = process.id().context("NATS has ended")?;
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for connection in 0..connections {
@@ -87,7 +89,7 @@ impl Nats {
             from.read_line(&mut line).await?;
             bail!("NATS says {line}")
         });
-        Ok(Self { publisher, arrivals, subscribers, _tasks: tasks, _process: process, _dir: dir })
+        Ok(Self { publisher, arrivals, subscribers, tasks, pid, _process: process, _dir: dir })
     }
 
     /// Publishes messages of that many bytes, one after another; the median time to the last subscriber, in
@@ -115,8 +117,15 @@ impl Nats {
         self.publisher.write_all(&message.repeat(count)).await?;
         let mut end = start;
         let all = async {
-            for _ in 0..self.subscribers * count {
-                end = end.max(self.arrivals.recv().await.context("every subscriber has ended")?);
+            let mut left = self.subscribers * count;
+            while left > 0 {
+                tokio::select! {
+                    Some(at) = self.arrivals.recv() => {
+                        end = end.max(at);
+                        left -= 1;
+                    }
+                    Some(ended) = self.tasks.join_next() => ended?.context("a subscriber has ended")?,
+                }
             }
             anyhow::Ok(())
         };

@@ -43,6 +43,13 @@ impl Sender {
     /// # Errors
     /// The status to end with: when the connection is gone, or takes nothing for too long.
     pub(super) async fn send(&self, message: Encoded) -> Result<(), Status> {
+        // There mostly is room, and then no timer is needed.
+        let message = match self.queue.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message)) => {
+                message
+            }
+        };
         match self.queue.send_timeout(message, self.timeout).await {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Status::cancelled("the edge has gone")),

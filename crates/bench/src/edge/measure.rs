@@ -1,6 +1,7 @@
 //! One measurement: a fresh Envoy that is shown to do its job, then load.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,9 +84,9 @@ impl Stage {
         let tokens = Tokens::new(&issuer, dir.path())?;
         let mut planes = BTreeMap::new();
         for count in variants.iter().filter_map(Variant::revocations).filter(|count| *count > 0) {
-            if !planes.contains_key(&count) {
+            if let Entry::Vacant(place) = planes.entry(count) {
                 note!("Starting a control plane with {count} revocations");
-                planes.insert(count, plane::holding(&issuer, count).await?);
+                place.insert(plane::holding(&issuer, count).await?);
             }
         }
         let uses = |redis| variants.iter().any(|variant| variant.chain == Chain::ExtAuthz { redis });

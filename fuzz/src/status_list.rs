@@ -6,6 +6,9 @@ use miniz_oxide::deflate::compress_to_vec_zlib;
 use portcullis::inlets::status_list::{Entries, MAX_LIST_BYTES, TokenStatus};
 use portcullis_core::json::Json;
 
+/// Longest list that the naive reader is given, in bytes.
+const MAX_NAIVE: usize = 8 * 1024;
+
 /// The first byte says what follows: a list of so many bits, a zlib stream, or the member `status_list`.
 pub fn run(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
@@ -18,7 +21,12 @@ pub fn run(bytes: &[u8]) {
         1 => {
             let Ok(list) = read(bits, rest) else { return };
             let plain = miniz_oxide::inflate::decompress_to_vec_zlib(rest);
-            check(&list, bits, &plain.unwrap_or_else(|error| panic!("{rest:?} was accepted: {error}")));
+            let plain = plain.unwrap_or_else(|error| panic!("{rest:?} was accepted: {error}"));
+            assert_eq!(list.len() * bits, plain.len() * 8);
+            // The naive reader takes long where little becomes much.
+            if plain.len() <= MAX_NAIVE {
+                check(&list, bits, &plain);
+            }
         }
         _ => {
             let Ok(json) = Json::parse(rest) else { return };

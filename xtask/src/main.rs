@@ -20,6 +20,7 @@ mod npm;
 mod schemathesis;
 mod test;
 mod toolchain;
+mod wheel;
 
 use std::process::ExitCode;
 

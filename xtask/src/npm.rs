@@ -1,6 +1,6 @@
 //! Installs the example that needs Node.js under `target/`: its files, and the packages of its lock file.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,10 +22,7 @@ pub(crate) fn oidc_provider() -> Result<PathBuf> {
     }
     let source = cargo::root().join("examples/oidc-provider");
     let dir = cargo::target_dir().join("examples/oidc-provider");
-    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    // One installation at a time; the system releases the lock even if we are killed.
-    let lock = File::create(dir.join("lock"))?;
-    lock.lock().with_context(|| format!("cannot lock {}", dir.display()))?;
+    let _lock = cargo::locked(&dir)?;
     for file in FILES {
         copy(&source.join(file), &dir.join(file))?;
     }

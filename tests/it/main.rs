@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     clippy::string_slice,
     reason = "a test that cannot go on fails, helpers included"
 )]

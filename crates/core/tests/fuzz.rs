@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     unreachable_pub,
     reason = "a test that cannot go on fails, helpers included"
 )]
@@ -18,22 +19,13 @@ use proptest::prelude::*;
 
 #[path = "../fuzz/src/lib.rs"]
 mod fuzz;
+#[path = "../fuzz/replay.rs"]
+mod replay;
 
 #[test]
 fn every_target_takes_its_corpus() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    for (name, run) in fuzz::TARGETS {
-        let files = corpus.join(name).read_dir().unwrap_or_else(|error| panic!("corpus/{name}: {error}"));
-        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-        files.sort();
-        assert!(files.len() >= 20, "corpus/{name} has {} inputs only", files.len());
-        for file in files {
-            let bytes = std::fs::read(&file).unwrap();
-            // Shown when the next line fails.
-            println!("{}", file.display());
-            run(&bytes);
-        }
-    }
+    replay::replay(&corpus, &fuzz::TARGETS);
 }
 
 fn who() -> impl Strategy<Value = Who> {

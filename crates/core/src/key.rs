@@ -49,7 +49,7 @@ pub struct Key {
 }
 
 /// What a page of the set stores of a key: 72 bits.
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(transparent)]
 pub(crate) struct Rest([u8; REST_BYTES]);
 

@@ -11,11 +11,11 @@ use core::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::cutoff::Cutoff;
-use crate::key::{Key, REST_BYTES};
+use crate::key::{Key, REST_BYTES, Rest};
 
 mod pages;
 
-use pages::{Always, Entry as _, Pages, Timed};
+use pages::{Entry as _, Pages, Timed};
 
 /// The new value of one key of the set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,7 +86,7 @@ pub(crate) const fn most_in_page(entries: usize) -> usize {
 #[derive(Clone, Debug, Default)]
 pub struct RevocationSet {
     // A key is in one of them.
-    always: Pages<Always>,
+    always: Pages<Rest>,
     timed: Pages<Timed>,
     digest: Digest,
 }
@@ -128,7 +128,7 @@ impl RevocationSet {
         let Change { key, cutoff } = change;
         let before = self.remove(key);
         match cutoff {
-            Some(Cutoff::Always) => drop(self.always.insert(key.page(), Always(key.rest().to_bytes()))),
+            Some(Cutoff::Always) => drop(self.always.insert(key.page(), key.rest())),
             Some(Cutoff::At(seconds)) => drop(self.timed.insert(key.page(), Timed::new(key, seconds))),
             None => {}
         }
@@ -153,14 +153,14 @@ impl RevocationSet {
     /// When there is no such page, it has entries already, they do not ascend, or a key comes twice. What the
     /// page has then is not defined.
     pub fn fill(&mut self, page: Page<'_>) -> Result<(), OutOfOrder> {
-        let always = page.always.iter().map(|bytes| Always(*bytes));
+        let always = page.always.iter().map(|bytes| Rest::from_bytes(*bytes));
         let timed = page.timed.iter().map(Timed::from_bytes);
         if !self.always.fill(page.number, always) || !self.timed.fill(page.number, timed) {
             return Err(OutOfOrder);
         }
         let mut digest = self.digest;
-        for entry in self.always.page(page.number) {
-            digest.add(Key::new(page.number, entry.rest()), Cutoff::Always);
+        for rest in self.always.page(page.number) {
+            digest.add(Key::new(page.number, *rest), Cutoff::Always);
         }
         for entry in self.timed.page(page.number) {
             let key = Key::new(page.number, entry.rest());
@@ -176,26 +176,17 @@ impl RevocationSet {
     /// Adds a page's entries to those that are sent, and says how many there are without and with a cut-off.
     pub fn write_page(&self, number: u16, always: &mut Vec<u8>, timed: &mut Vec<u8>) -> (usize, usize) {
         let (without, with) = (self.always.page(number), self.timed.page(number));
-        always.extend(without.iter().flat_map(|entry| entry.0));
+        always.extend(without.iter().flat_map(|rest| rest.to_bytes()));
         timed.extend(with.iter().flat_map(|entry| entry.to_bytes()));
         (without.len(), with.len())
     }
 
-    /// Whether the keys are spread as hashes are: no page has more than twice its share and a few.
-    #[must_use]
-    pub fn is_spread(&self) -> bool {
-        (0..PAGES).all(|number| self.has_its_share(number))
-    }
-
-    /// The same of the page of one key.
+    /// Whether the keys around this one are spread as hashes are: its page has no more than twice its share and a
+    /// few.
     #[must_use]
     pub fn is_spread_at(&self, key: Key) -> bool {
-        self.has_its_share(key.page())
-    }
-
-    fn has_its_share(&self, number: u16) -> bool {
-        let there = self.always.page(number).len().saturating_add(self.timed.page(number).len());
-        there <= most_in_page(self.len())
+        let (always, timed) = (self.always.page(key.page()), self.timed.page(key.page()));
+        always.len().saturating_add(timed.len()) <= most_in_page(self.len())
     }
 
     /// The number of entries.
@@ -218,7 +209,7 @@ impl RevocationSet {
 
     /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Cutoff)> {
-        let always = self.always.iter().map(|(page, entry)| (Key::new(page, entry.rest()), Cutoff::Always));
+        let always = self.always.iter().map(|(page, rest)| (Key::new(page, *rest), Cutoff::Always));
         let timed = self.timed.iter();
         always.chain(timed.map(|(page, entry)| (Key::new(page, entry.rest()), Cutoff::At(entry.seconds()))))
     }
@@ -258,7 +249,7 @@ mod tests {
 
     #[test]
     fn an_entry_takes_9_bytes_and_17_with_a_cutoff() {
-        assert_eq!((size_of::<Always>(), size_of::<Timed>()), (9, 17));
+        assert_eq!((size_of::<Rest>(), size_of::<Timed>()), (9, 17));
     }
 
     #[test]
@@ -312,17 +303,18 @@ mod tests {
             bytes[3..].copy_from_slice(&n.to_be_bytes());
             Change { key: Key::from_bytes(bytes), cutoff: Some(Cutoff::Always) }
         };
+        let is_spread = |set: &RevocationSet| set.iter().all(|(key, _)| set.is_spread_at(key));
         let mut set = RevocationSet::default();
         (0..SLACK as u64).for_each(|n| assert_eq!(set.apply(numbered(n, 7)).cutoff, None));
-        assert!(set.is_spread());
+        assert!(is_spread(&set));
         for n in 0..SLACK as u64 {
             set.apply(numbered(n, u8::try_from(n % 256).unwrap()));
         }
-        assert!(set.is_spread());
+        assert!(is_spread(&set));
         for n in 0..2 * SLACK as u64 {
             set.apply(numbered(n, 7));
         }
-        assert!(!set.is_spread());
+        assert!(!is_spread(&set));
         assert_eq!(set.iter().count(), set.len());
     }
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::TIMED_BYTES;
 use crate::UnixSeconds;
-use crate::key::{Key, PAGE_BITS, REST_BYTES, Rest};
+use crate::key::{Key, PAGE_BITS, Rest};
 
 /// The pages of a set.
 pub(super) const PAGES: u16 = 1 << PAGE_BITS;
@@ -18,21 +18,16 @@ pub(super) trait Entry: Copy {
     fn rest(&self) -> Rest;
 }
 
-/// An entry without a cut-off: its key alone.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub(super) struct Always(pub(super) [u8; REST_BYTES]);
-
 /// An entry with a cut-off.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timed {
-    rest: [u8; REST_BYTES],
+    rest: Rest,
     seconds: [u8; 8],
 }
 
 impl Timed {
     pub(super) fn new(key: Key, seconds: UnixSeconds) -> Self {
-        Self { rest: key.rest().to_bytes(), seconds: seconds.to_le_bytes() }
+        Self { rest: key.rest(), seconds: seconds.to_le_bytes() }
     }
 
     pub(super) fn seconds(&self) -> UnixSeconds {
@@ -41,25 +36,26 @@ impl Timed {
 
     pub(super) fn from_bytes(bytes: &[u8; TIMED_BYTES]) -> Self {
         let [a, b, c, d, e, f, g, h, i, seconds @ ..] = *bytes;
-        Self { rest: [a, b, c, d, e, f, g, h, i], seconds }
+        Self { rest: Rest::from_bytes([a, b, c, d, e, f, g, h, i]), seconds }
     }
 
     pub(super) fn to_bytes(self) -> [u8; TIMED_BYTES] {
-        let [a, b, c, d, e, f, g, h, i] = self.rest;
+        let [a, b, c, d, e, f, g, h, i] = self.rest.to_bytes();
         let [j, k, l, m, n, o, p, q] = self.seconds;
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]
     }
 }
 
-impl Entry for Always {
+// An entry without a cut-off is its key alone.
+impl Entry for Rest {
     fn rest(&self) -> Rest {
-        Rest::from_bytes(self.0)
+        *self
     }
 }
 
 impl Entry for Timed {
     fn rest(&self) -> Rest {
-        Rest::from_bytes(self.rest)
+        self.rest
     }
 }
 
@@ -197,10 +193,10 @@ mod tests {
         fn pages_are_a_map(
             steps in proptest::collection::vec((any::<bool>(), 0..3_u8, prop_oneof![0..300_u64, any::<u64>()]), 0..600)
         ) {
-            let (mut pages, mut model) = (Pages::<Always>::default(), BTreeMap::new());
+            let (mut pages, mut model) = (Pages::<Rest>::default(), BTreeMap::new());
             for (add, page, rest) in steps {
                 let key = key(page, rest);
-                let entry = Always(key.rest().to_bytes());
+                let entry = key.rest();
                 let (before, expect) = if add {
                     (pages.insert(key.page(), entry), model.insert(key, ()))
                 } else {
@@ -209,7 +205,7 @@ mod tests {
                 prop_assert_eq!(before.is_some(), expect.is_some());
                 prop_assert_eq!(pages.get(key).is_some(), model.contains_key(&key));
             }
-            let all: Vec<Key> = pages.iter().map(|(page, entry)| Key::new(page, entry.rest())).collect();
+            let all: Vec<Key> = pages.iter().map(|(page, entry)| Key::new(page, *entry)).collect();
             prop_assert_eq!(pages.len(), all.len());
             prop_assert_eq!(all, model.into_keys().collect::<Vec<_>>());
         }
@@ -217,7 +213,7 @@ mod tests {
 
     #[test]
     fn only_an_empty_page_is_filled_and_only_in_order() {
-        let entry = |rest: u64| Always(key(0, rest).rest().to_bytes());
+        let entry = |rest: u64| key(0, rest).rest();
         let mut pages = Pages::default();
         assert!(!pages.fill(7, [entry(2), entry(1)].into_iter()));
         assert!(!pages.fill(7, [entry(1), entry(1)].into_iter()));
@@ -233,7 +229,7 @@ mod tests {
     fn a_page_that_was_full_gives_its_room_back() {
         let mut pages = Pages::default();
         for rest in 0..1_000 {
-            pages.insert(0, Always(key(0, rest << 32).rest().to_bytes()));
+            pages.insert(0, key(0, rest << 32).rest());
         }
         assert!(pages.pages[0].capacity() <= 1_064);
         for rest in 0..990 {

@@ -11,9 +11,9 @@ const COUNT_BYTES: usize = 2;
 const ERROR: WireError = WireError::Field("pages");
 
 impl edge::Pages {
-    /// The pages of a set in their order, so many entries in a chunk as are nearest to `per_chunk`; at least one chunk. Pages are
-    /// not divided: one with more than 65,535 entries cannot be sent, and a set of hashes has none below a
-    /// hundred million.
+    /// The pages of a set in their order, in chunks that each end with the page that makes them `per_chunk` entries
+    /// long; at least one. Pages are not divided: one with more than 65,535 entries cannot be sent, and a set of
+    /// hashes has none below a hundred million.
     #[must_use]
     pub fn of(set: &RevocationSet, per_chunk: usize) -> Vec<Self> {
         let (mut done, mut chunk, mut entries) = (Vec::new(), Self::default(), 0_usize);
@@ -66,15 +66,15 @@ impl edge::Pages {
     /// # Errors
     /// When the bytes do not divide into entries, or there are others than the counts say.
     pub fn read(&self) -> Result<impl Iterator<Item = Page<'_>>, WireError> {
-        let (always, cutoff) = (entries(&self.always)?, entries(&self.cutoff)?);
-        let (always_counts, cutoff_counts) = (counts(&self.always_counts)?, counts(&self.cutoff_counts)?);
+        let (mut always, mut cutoff) = (entries(&self.always)?, entries(&self.cutoff)?);
+        let always_counts: &[Count] = entries(&self.always_counts)?;
+        let cutoff_counts: &[Count] = entries(&self.cutoff_counts)?;
         let first = u16::try_from(self.first).map_err(|_| ERROR)?;
         let pages = always_counts.len();
         let fits = pages <= usize::from(PAGES) && (cutoff_counts.is_empty() || cutoff_counts.len() == pages);
         if !fits || sum(always_counts) != always.len() || sum(cutoff_counts) != cutoff.len() {
             return Err(ERROR);
         }
-        let (mut always, mut cutoff) = (always, cutoff);
         let numbers = (0..PAGES).map(move |at| first.saturating_add(at));
         Ok(numbers.zip(always_counts).enumerate().map(move |(at, (number, count))| {
             let timed = cutoff_counts.get(at).copied().unwrap_or_default();
@@ -88,10 +88,6 @@ type Count = [u8; COUNT_BYTES];
 fn entries<const N: usize>(bytes: &[u8]) -> Result<&[[u8; N]], WireError> {
     let (entries, rest) = bytes.as_chunks();
     if rest.is_empty() { Ok(entries) } else { Err(ERROR) }
-}
-
-fn counts(bytes: &[u8]) -> Result<&[Count], WireError> {
-    entries(bytes)
 }
 
 fn sum(counts: &[Count]) -> usize {

@@ -25,7 +25,7 @@ pub use keys::KeySet;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{Issuer, Issuers};
 use crate::metrics::Metrics;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Reach};
 
 /// How often ages are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -104,6 +104,12 @@ impl Directory {
         let Some(provider) = self.provider(issuer) else { return KeyStatus::default() };
         let Cache { keys, fetched_at_ms, failure, .. } = provider.cache().clone();
         KeyStatus { keys, fetched_at_ms, failure }
+    }
+
+    /// Where calls to an issuer may go: to private addresses only where its configuration allows it.
+    #[must_use]
+    pub fn reach(&self, issuer: &str) -> Reach {
+        self.provider(issuer).map_or(Reach::Public, |provider| fetch::reach(&provider.issuer))
     }
 
     /// For calls to providers that are not about keys.

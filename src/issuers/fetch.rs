@@ -28,9 +28,14 @@ pub(super) enum FetchError {
     NoKey { url: String },
 }
 
+/// Where calls to an issuer may go.
+pub(super) fn reach(issuer: &Issuer) -> Reach {
+    if issuer.messages.allow_private_addresses { Reach::Private } else { Reach::Public }
+}
+
 /// The keys that an issuer publishes now.
 pub(super) async fn keys(outbound: &Outbound, issuer: &Issuer) -> Result<KeySet, FetchError> {
-    let reach = if issuer.messages.allow_private_addresses { Reach::Private } else { Reach::Public };
+    let reach = reach(issuer);
     let url = match &issuer.jwks_uri {
         Some(url) => url.clone(),
         None => discover(outbound, issuer, reach).await?,

@@ -82,9 +82,7 @@ impl<'a> Transmitter<'a> {
     /// Reads its description.
     pub(super) async fn of(inlets: &'a Inlets, stream: &'a Stream) -> Result<Self, TransmitterError> {
         let name = &stream.settings.transmitter;
-        let private =
-            inlets.directory().find(name).is_some_and(|issuer| issuer.messages.allow_private_addresses);
-        let reach = if private { Reach::Private } else { Reach::Public };
+        let reach = inlets.directory().reach(name);
         let url = ssf_configuration(name).unwrap_or_default();
         let answer = inlets.directory().outbound().get(&url, "application/json", reach, LIMITS).await?;
         let description = parse(&url, StatusCode::OK, &answer)?;

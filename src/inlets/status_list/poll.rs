@@ -14,7 +14,7 @@ use super::super::{Cause, Inbound, Inlets, Protocol as _, Refused, serve};
 use super::{Heard, INDEX, List, MAX_TOKEN_BYTES, MEDIA_TYPE, StatusList, URI, hear};
 use crate::auth::{Caller, Scope};
 use crate::control::{ControlError, Filter, PageRequest};
-use crate::outbound::{Limits, OutboundError, Reach};
+use crate::outbound::{Limits, OutboundError};
 
 /// What a list may cost.
 const LIMITS: Limits = Limits { bytes: MAX_TOKEN_BYTES, time: Duration::from_secs(30) };
@@ -59,9 +59,7 @@ pub(super) async fn keep_up(inlets: &Inlets, list: &List, stop: &CancellationTok
 /// Asks for the list and has it in force; says when to ask again.
 async fn refresh(inlets: &Inlets, list: &List) -> Result<Duration, ListError> {
     let uri = &list.settings.uri;
-    let private =
-        inlets.directory().find(&list.settings.issuer).is_some_and(|of| of.messages.allow_private_addresses);
-    let reach = if private { Reach::Private } else { Reach::Public };
+    let reach = inlets.directory().reach(&list.settings.issuer);
     let answer = inlets.directory().outbound().get(uri, MEDIA_TYPE, reach, LIMITS).await?;
     if answer.status() != StatusCode::OK {
         return Err(ListError::Status(answer.status()));

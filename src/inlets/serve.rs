@@ -15,8 +15,24 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Takes a request in and answers it in the protocol's words.
 pub(super) async fn serve(protocol: &dyn Protocol, inlets: &Inlets, request: Request) -> Response {
     let address = caller(inlets, &request);
-    let received = receive(protocol, inlets, request, address).await;
-    finish(protocol, inlets, received, address).await
+    match inbound(inlets, request, address).await {
+        Ok(inbound) => take(protocol, inlets, &inbound, address).await,
+        Err(refused) => refuse(protocol, inlets, refused, address).await,
+    }
+}
+
+/// Takes a bounded request in and answers it in the protocol's words.
+pub(super) async fn take(
+    protocol: &dyn Protocol,
+    inlets: &Inlets,
+    inbound: &Inbound,
+    address: IpAddr,
+) -> Response {
+    let received = async {
+        let reading = protocol.read(inbound, inlets).await?;
+        apply(protocol, inlets, reading, address.to_string()).await
+    };
+    finish(protocol, inlets, received.await, address).await
 }
 
 /// Who sends a request.
@@ -92,17 +108,6 @@ pub(super) async fn record(protocol: &dyn Protocol, inlets: &Inlets, refused: &R
 pub(crate) fn answer(protocol: &dyn Protocol, refused: &Refused) -> Response {
     let (status, error) = refused.cause.general().unwrap_or_else(|| protocol.error(&refused.cause));
     protocol.refused(status, error, refused)
-}
-
-async fn receive(
-    protocol: &dyn Protocol,
-    inlets: &Inlets,
-    request: Request,
-    address: IpAddr,
-) -> Result<Received, Refused> {
-    let inbound = inbound(inlets, request, address).await?;
-    let reading = protocol.read(&inbound, inlets).await?;
-    apply(protocol, inlets, reading, address.to_string()).await
 }
 
 /// Makes what a message says durable, with all that it causes.

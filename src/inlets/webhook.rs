@@ -44,24 +44,17 @@ pub(super) struct Webhook;
 )]
 pub(super) async fn receive(State(inlets): State<Inlets>, request: Request) -> Response {
     let address = serve::caller(&inlets, &request);
-    let received = async {
-        let inbound = serve::inbound(&inlets, request, address).await?;
-        if let Some(token) = validation_token(&inbound, &inlets) {
-            return Ok(Err(token));
-        }
-        let reading = Webhook.read(&inbound, &inlets).await?;
-        serve::apply(&Webhook, &inlets, reading, address.to_string()).await.map(Ok)
+    let inbound = match serve::inbound(&inlets, request, address).await {
+        Ok(inbound) => inbound,
+        Err(refused) => return serve::refuse(&Webhook, &inlets, refused, address).await,
     };
-    match received.await {
-        Ok(Err(token)) => {
-            inlets.control().metrics().inlet_message(Webhook.name(), "validated");
-            // Whoever sees it in a browser sees text.
-            let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-            (StatusCode::OK, headers, token).into_response()
-        }
-        Ok(Ok(received)) => serve::finish(&Webhook, &inlets, Ok(received), address).await,
-        Err(refused) => serve::finish(&Webhook, &inlets, Err(refused), address).await,
-    }
+    let Some(token) = validation_token(&inbound, &inlets) else {
+        return serve::take(&Webhook, &inlets, &inbound, address).await;
+    };
+    inlets.control().metrics().inlet_message(Webhook.name(), "validated");
+    // Whoever sees it in a browser sees text.
+    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (StatusCode::OK, headers, token).into_response()
 }
 
 /// What Microsoft Graph wants to see again before it sends anything: that its messages are expected here.

@@ -3,7 +3,7 @@
 use portcullis_core::claims::keys_of_token;
 use portcullis_core::json::Json;
 use portcullis_core::token::{Jwt, Malformed, Token};
-use portcullis_core::{Shape, Version};
+use portcullis_core::{Shapes, Version};
 
 use super::answer::Checked;
 use super::error::ControlError;
@@ -62,11 +62,11 @@ impl Control {
 
 /// The live revocations that reject a token.
 fn hits(state: &State, token: &Token<'_>) -> Result<Vec<Version>, Malformed> {
-    let shapes: Vec<Shape> = state.shapes().cloned().collect();
+    let shapes = Shapes::new(state.shapes().cloned().collect());
     let keys = keys_of_token(state.hash_key(), &shapes, token)?;
     let mut versions = Vec::new();
     for (key, shape) in &keys.keys {
-        let Some(shape) = shapes.get(*shape) else { continue };
+        let Some(shape) = shapes.as_slice().get(*shape) else { continue };
         let issued = keys.time(shape.cutoff_claim());
         let live = state.ledger().of_key(*key).filter(|(_, live)| live.cutoff.rejects(issued));
         versions.extend(live.map(|(version, _)| version).take(MAX_NAMED));

@@ -194,11 +194,11 @@ fn a_shape_that_comes_and_goes_is_announced_once() {
         store.undo(store.state.version());
         take(&mut edge, &start.updates.try_recv().unwrap());
     }
-    assert_eq!(edge.store().unwrap().shapes.len(), 1);
+    assert_eq!(edge.store().unwrap().shapes.as_slice().len(), 1);
     // The next to come alone is told what is in use, which is nothing.
     drop(start);
     assert_eq!(store.synchronize(&mut edge), Some(0));
-    assert_eq!(edge.store().unwrap().shapes.len(), 0);
+    assert_eq!(edge.store().unwrap().shapes.as_slice().len(), 0);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn what_was_missed_has_the_shapes_that_were_announced_since() {
     store.revoke_claim("c");
     let missed = store.feed.missed(&store.state, 1).unwrap();
     assert_eq!(take(&mut edge, &missed), 2);
-    assert_eq!(edge.store().unwrap().shapes.len(), 3);
+    assert_eq!(edge.store().unwrap().shapes.as_slice().len(), 3);
 }
 
 #[test]
@@ -231,5 +231,5 @@ fn too_many_shapes_over_time_are_a_new_start() {
     assert_eq!(over.iter().filter(|over| **over).count(), 2);
     let mut edge = Sync::default();
     assert_eq!(store.synchronize(&mut edge), None);
-    assert!(edge.store().unwrap().shapes.len() < MAX_ANNOUNCED);
+    assert!(edge.store().unwrap().shapes.as_slice().len() < MAX_ANNOUNCED);
 }

@@ -1,16 +1,17 @@
 //! From a token to the keys under which the set may hold it.
 
-use alloc::collections::BTreeMap;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::cutoff::{CutoffClaim, IssuedAt};
-use crate::field::{ClaimPath, Field, Shape};
+use crate::field::{ClaimPath, Field};
 use crate::json::Json;
 use crate::key::{HashKey, Key};
 use crate::pairs;
 use crate::selector::{MAX_VALUE_BYTES, number_text, scalar_text};
+use crate::shapes::Shapes;
 use crate::token::{MAX_TOKEN_BYTES, Malformed, Token, sha256_hex};
 
 /// Most combinations of the values of several lists in one shape. A single list is bounded by the token.
@@ -51,7 +52,8 @@ impl TokenKeys {
 /// `context.cc`).
 #[derive(Clone, Debug, Default)]
 pub struct Verified {
-    claims: BTreeMap<ClaimPath, Vec<u8>>,
+    // In the order of the shapes' paths.
+    claims: Vec<Option<Vec<u8>>>,
 }
 
 impl Verified {
@@ -60,31 +62,12 @@ impl Verified {
     /// # Errors
     /// When a claim is longer than [`MAX_VERIFIED_BYTES`].
     pub fn gather(
-        shapes: &[Shape],
-        mut read: impl FnMut(&ClaimPath) -> Option<Vec<u8>>,
+        shapes: &Shapes,
+        read: impl FnMut(&ClaimPath) -> Option<Vec<u8>>,
     ) -> Result<Self, Malformed> {
-        // `iss` and `iat` tell that there is a token at all, before any shape is known.
-        let mut paths: Vec<ClaimPath> = vec![ClaimPath::top("iss"), ClaimPath::top("iat")];
-        if shapes.iter().any(|shape| shape.cutoff_claim() == CutoffClaim::AuthTime) {
-            paths.push(ClaimPath::top("auth_time"));
-        }
-        for field in shapes.iter().flat_map(Shape::fields) {
-            match field {
-                Field::Claim(path) => paths.push(path.clone()),
-                Field::Client => paths.extend([ClaimPath::top("client_id"), ClaimPath::top("azp")]),
-                Field::KeyId | Field::TokenSha256 => {}
-            }
-        }
-        paths.sort_unstable();
-        paths.dedup();
-        let mut claims = BTreeMap::new();
-        for path in paths {
-            if let Some(value) = read(&path) {
-                if value.len() > MAX_VERIFIED_BYTES {
-                    return Err(Malformed::TooLong);
-                }
-                claims.insert(path, value);
-            }
+        let claims: Vec<_> = shapes.paths().iter().map(read).collect();
+        if claims.iter().flatten().any(|value| value.len() > MAX_VERIFIED_BYTES) {
+            return Err(Malformed::TooLong);
         }
         Ok(Self { claims })
     }
@@ -92,12 +75,16 @@ impl Verified {
     /// Whether none of the claims is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.claims.is_empty()
+        self.claims.iter().all(Option::is_none)
     }
 
-    fn seconds(&self, claim: CutoffClaim) -> IssuedAt {
-        let bytes = self.claims.get(&ClaimPath::top(claim.name()));
-        let number = bytes.and_then(|bytes| bytes.as_slice().try_into().ok()).map(f64::from_le_bytes);
+    fn get(&self, path: usize) -> Option<&[u8]> {
+        self.claims.get(path)?.as_deref()
+    }
+
+    fn seconds(&self, path: Option<usize>) -> IssuedAt {
+        let bytes = path.and_then(|path| self.get(path));
+        let number = bytes.and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
         number.map_or(IssuedAt::UNKNOWN, IssuedAt::from_seconds)
     }
 }
@@ -106,12 +93,8 @@ impl Verified {
 ///
 /// # Errors
 /// When a claim has more values than are looked up.
-pub fn keys_of_token(
-    hash_key: &HashKey,
-    shapes: &[Shape],
-    token: &Token<'_>,
-) -> Result<TokenKeys, Malformed> {
-    let keys = keys(hash_key, shapes, |field, values| values_in_token(field, token, values))?;
+pub fn keys_of_token(hash_key: &HashKey, shapes: &Shapes, token: &Token<'_>) -> Result<TokenKeys, Malformed> {
+    let keys = keys(hash_key, shapes, |_, field| values_in_token(field, token))?;
     let seconds = |claim: CutoffClaim| match token {
         Token::Jwt(jwt) => match jwt.claims.get(claim.name()) {
             Some(Json::Number(seconds)) => IssuedAt::from_seconds(*seconds),
@@ -124,83 +107,68 @@ pub fn keys_of_token(
         issued_at: seconds(CutoffClaim::Iat),
         auth_time: seconds(CutoffClaim::AuthTime),
         not_covered: matches!(token, Token::Opaque(_))
-            && shapes.iter().flat_map(Shape::fields).any(|field| *field != Field::TokenSha256),
+            && shapes.fields().iter().any(|field| *field != Field::TokenSha256),
     })
 }
 
-/// The keys of verified claims for these shapes.
+/// The keys of verified claims for the shapes that they were gathered for.
 ///
 /// # Errors
 /// When a claim has more values than are looked up.
 pub fn keys_of_verified(
     hash_key: &HashKey,
-    shapes: &[Shape],
+    shapes: &Shapes,
     verified: &Verified,
 ) -> Result<TokenKeys, Malformed> {
-    let keys = keys(hash_key, shapes, |field, values| values_in_verified(field, verified, values))?;
+    let keys = keys(hash_key, shapes, |at, _| {
+        let claims = shapes.sources(at).iter().filter_map(|path| verified.get(*path));
+        claims.flat_map(values_of_verified).collect()
+    })?;
     let unseen = |field: &Field| matches!(field, Field::KeyId | Field::TokenSha256);
     Ok(TokenKeys {
         keys,
-        issued_at: verified.seconds(CutoffClaim::Iat),
-        auth_time: verified.seconds(CutoffClaim::AuthTime),
-        not_covered: shapes.iter().flat_map(Shape::fields).any(unseen),
+        issued_at: verified.seconds(shapes.time(CutoffClaim::Iat)),
+        auth_time: verified.seconds(shapes.time(CutoffClaim::AuthTime)),
+        not_covered: shapes.fields().iter().any(unseen),
     })
 }
 
-fn values_in_token(field: &Field, token: &Token<'_>, values: &mut Vec<String>) {
+fn values_in_token<'t>(field: &Field, token: &'t Token<'_>) -> Vec<Cow<'t, str>> {
     match (field, token) {
-        (Field::TokenSha256, token) => values.push(sha256_hex(token.raw())),
-        (Field::KeyId, Token::Jwt(jwt)) => values.extend(jwt.key_id.clone()),
-        (Field::Claim(path), Token::Jwt(jwt)) => values_at(&jwt.claims, path.names(), values),
+        (Field::TokenSha256, token) => vec![sha256_hex(token.raw()).into()],
+        (Field::KeyId, Token::Jwt(jwt)) => jwt.key_id.iter().map(|key_id| key_id.as_str().into()).collect(),
+        (Field::Claim(path), Token::Jwt(jwt)) => values_at(&jwt.claims, path.names()),
         (Field::Client, Token::Jwt(jwt)) => {
-            for name in ["client_id", "azp"] {
-                values.extend(jwt.claims.get(name).and_then(scalar_text));
-            }
+            ["client_id", "azp"].iter().filter_map(|name| scalar_text(jwt.claims.get(name)?)).collect()
         }
-        (_, Token::Opaque(_)) => {}
+        (_, Token::Opaque(_)) => vec![],
     }
 }
 
-fn values_at(value: &Json, path: &[String], values: &mut Vec<String>) {
-    match (path, value) {
-        ([], Json::List(elements)) => values.extend(elements.iter().filter_map(scalar_text)),
-        ([], scalar) => values.extend(scalar_text(scalar)),
-        ([name, inner @ ..], Json::Object(members)) => {
-            if let Some(member) = members.get(name) {
-                values_at(member, inner, values);
-            }
-        }
+fn values_at<'t>(claims: &'t Json, path: &[String]) -> Vec<Cow<'t, str>> {
+    let inner = path.iter().try_fold(claims, |value, name| match value {
+        Json::Object(members) => members.get(name),
         // RFC 6901 section 4: a list element by its index.
-        ([index, inner @ ..], Json::List(elements)) => {
-            if let Some(element) = index.parse().ok().and_then(|index: usize| elements.get(index)) {
-                values_at(element, inner, values);
-            }
-        }
-        _ => {}
+        Json::List(elements) => elements.get(name.parse::<usize>().ok()?),
+        _ => None,
+    });
+    match inner {
+        Some(Json::List(elements)) => elements.iter().filter_map(scalar_text).collect(),
+        Some(scalar) => scalar_text(scalar).into_iter().collect(),
+        None => vec![],
     }
 }
 
-fn values_in_verified(field: &Field, verified: &Verified, values: &mut Vec<String>) {
-    let mut claim = |path: &ClaimPath| {
-        let Some(bytes) = verified.claims.get(path) else { return };
-        match list(bytes) {
-            Some(elements) => values.extend(elements.into_iter().filter_map(untyped_text)),
-            None => values.extend(untyped_text(bytes)),
-        }
-    };
-    match field {
-        Field::Claim(path) => claim(path),
-        Field::Client => {
-            claim(&ClaimPath::top("client_id"));
-            claim(&ClaimPath::top("azp"));
-        }
-        Field::KeyId | Field::TokenSha256 => {}
+fn values_of_verified(bytes: &[u8]) -> Vec<Cow<'_, str>> {
+    match list(bytes) {
+        Some(elements) => elements.into_iter().filter_map(untyped_text).collect(),
+        None => untyped_text(bytes).into_iter().collect(),
     }
 }
 
 /// The text of a scalar whose type is not told. A double of a whole number below 2^53 has control characters
 /// among its bytes unless it is above 2^51, which no identifier in use is; so printable text is text.
-fn untyped_text(bytes: &[u8]) -> Option<String> {
+fn untyped_text(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let text = core::str::from_utf8(bytes).ok();
     if let Some(text) = text
         && !text.chars().any(char::is_control)
@@ -212,7 +180,7 @@ fn untyped_text(bytes: &[u8]) -> Option<String> {
         [1] => Some("true".into()),
         _ => {
             let number = bytes.try_into().ok().map(f64::from_le_bytes).and_then(number_text);
-            number.or_else(|| text.map(Into::into))
+            number.map(Cow::Owned).or_else(|| text.map(Into::into))
         }
     }
 }
@@ -224,32 +192,30 @@ fn list(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 /// One key per shape and combination of the values of its fields.
-fn keys<'s>(
+fn keys<'t>(
     hash_key: &HashKey,
-    shapes: &'s [Shape],
-    values_of: impl Fn(&Field, &mut Vec<String>),
+    shapes: &Shapes,
+    values_of: impl Fn(usize, &Field) -> Vec<Cow<'t, str>>,
 ) -> Result<Vec<(Key, usize)>, Malformed> {
-    // Shapes share fields, `iss` above all: each is read once.
-    let mut known: BTreeMap<&'s Field, Vec<String>> = BTreeMap::new();
-    for field in shapes.iter().flat_map(Shape::fields) {
-        if !known.contains_key(field) {
-            let mut values = Vec::new();
-            values_of(field, &mut values);
-            // No selector has a longer one: hashing it would only cost.
-            values.retain(|value| value.len() <= MAX_VALUE_BYTES);
+    let values = |(at, field)| {
+        let mut values = values_of(at, field);
+        // No selector has a longer one: hashing it would only cost.
+        values.retain(|value| value.len() <= MAX_VALUE_BYTES);
+        if values.len() > 1 {
             values.sort_unstable();
             values.dedup();
-            known.insert(field, values);
         }
-    }
+        values
+    };
+    let known: Vec<Vec<Cow<'_, str>>> = shapes.fields().iter().enumerate().map(values).collect();
+    let values = |field: &usize| known.get(*field).map_or(&[][..], Vec::as_slice);
     let mut keys = Vec::new();
-    for (index, shape) in shapes.iter().enumerate() {
-        let columns: Vec<&[String]> =
-            shape.fields().iter().map(|field| known.get(field).map_or(&[][..], Vec::as_slice)).collect();
+    for (index, (shape, columns)) in shapes.columns().enumerate() {
         // 32 bits on the edge: six lists of 64 values would come out as none at all.
-        let product = columns.iter().try_fold(1_usize, |product, column| product.checked_mul(column.len()));
+        let product =
+            columns.iter().try_fold(1_usize, |product, field| product.checked_mul(values(field).len()));
         let combinations = product.ok_or(Malformed::TooManyValues)?;
-        let lists = columns.iter().filter(|column| column.len() > 1).count();
+        let lists = columns.iter().filter(|field| values(field).len() > 1).count();
         if (lists > 1 && combinations > MAX_COMBINATIONS)
             || keys.len().saturating_add(combinations) > MAX_KEYS
         {
@@ -257,10 +223,11 @@ fn keys<'s>(
         }
         for combination in 0..combinations {
             let mut rest = combination;
-            let row = columns.iter().map(|column| {
+            let row = columns.iter().map(|field| {
+                let column = values(field);
                 let pick = rest.checked_rem(column.len()).unwrap_or_default();
                 rest = rest.checked_div(column.len()).unwrap_or_default();
-                column.get(pick).map_or("", String::as_str)
+                column.get(pick).map_or("", |value| value.as_ref())
             });
             keys.push((Key::of(hash_key, shape, row), index));
         }

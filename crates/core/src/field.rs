@@ -203,13 +203,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A shape from its fields, in any order; `None` when there is none, more than [`MAX_FIELDS`], or one
-    /// twice.
+    /// A shape from its fields in ascending order; `None` when they are not, there is none, more than
+    /// [`MAX_FIELDS`], or one twice.
     #[must_use]
-    pub fn new(mut fields: Vec<Field>, cutoff_claim: CutoffClaim) -> Option<Self> {
-        fields.sort_unstable();
-        let distinct = fields.windows(2).all(|pair| pair.first() != pair.last());
-        (distinct && (1..=MAX_FIELDS).contains(&fields.len())).then_some(Self { fields, cutoff_claim })
+    pub fn new(fields: Vec<Field>, cutoff_claim: CutoffClaim) -> Option<Self> {
+        let ascending = fields.array_windows().all(|[one, next]| one < next);
+        (ascending && (1..=MAX_FIELDS).contains(&fields.len())).then_some(Self { fields, cutoff_claim })
     }
 
     /// The fields, sorted.
@@ -270,9 +269,9 @@ mod tests {
     #[test]
     fn the_kind_follows_from_the_fields() {
         let shape = |fields| Shape::new(fields, CutoffClaim::Iat).unwrap().kind();
-        assert_eq!(shape(vec![Field::claim("sid"), Field::claim("iss")]), Kind::Session);
-        assert_eq!(shape(vec![Field::claim("sub"), Field::claim("iss")]), Kind::Subject);
-        assert_eq!(shape(vec![Field::claim("jti"), Field::claim("iss")]), Kind::Token);
+        assert_eq!(shape(vec![Field::claim("iss"), Field::claim("sid")]), Kind::Session);
+        assert_eq!(shape(vec![Field::claim("iss"), Field::claim("sub")]), Kind::Subject);
+        assert_eq!(shape(vec![Field::claim("iss"), Field::claim("jti")]), Kind::Token);
         assert_eq!(shape(vec![Field::TokenSha256]), Kind::Token);
         assert_eq!(shape(vec![Field::claim("iss"), Field::Client]), Kind::Client);
         assert_eq!(shape(vec![Field::claim("iss"), Field::KeyId]), Kind::Key);
@@ -282,7 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn a_field_stands_once_in_a_shape() {
+    fn a_field_stands_once_in_a_shape_and_in_its_place() {
+        let fields = vec![Field::claim("sub"), Field::claim("iss")];
+        assert_eq!(Shape::new(fields, CutoffClaim::Iat), None);
         assert_eq!(Shape::new(vec![Field::KeyId, Field::KeyId], CutoffClaim::Iat), None);
         assert_eq!(Shape::new(vec![], CutoffClaim::Iat), None);
     }

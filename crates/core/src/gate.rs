@@ -11,10 +11,11 @@ use alloc::vec::Vec;
 use crate::Millis;
 use crate::claims::{TokenKeys, Verified, keys_of_token, keys_of_verified};
 use crate::extract;
-use crate::field::{ClaimPath, Kind, Shape};
+use crate::field::{ClaimPath, Kind};
 use crate::link::Link;
 use crate::live::{Live, StreamId, TokenId};
 use crate::policy::{Choice, Mode, Policy, Streams};
+use crate::shapes::Shapes;
 use crate::sync::{Store, Sync};
 use crate::tally::Tally;
 use crate::token::{Malformed, Token};
@@ -224,7 +225,13 @@ impl Gate {
         claims: impl FnMut(&ClaimPath) -> Option<Vec<u8>>,
         is_there: impl FnOnce() -> bool,
     ) {
-        let shapes = self.sync.store().map_or(&[][..], |store| &store.shapes);
+        let none;
+        let shapes = if let Some(store) = self.sync.store() {
+            &store.shapes
+        } else {
+            none = Shapes::default();
+            &none
+        };
         let keys = Verified::gather(shapes, claims).and_then(|verified| {
             if verified.is_empty() && !is_there() {
                 return Ok(None);
@@ -341,7 +348,7 @@ impl Gate {
 
     fn kind_of(&self, token: TokenId) -> Option<Kind> {
         let store = self.sync.store()?;
-        revoked(&store.set, &store.shapes, self.live.keys(token)?)
+        revoked(&store.set, store.shapes.as_slice(), self.live.keys(token)?)
     }
 
     fn cuts(&self) -> bool {
@@ -354,8 +361,7 @@ impl Gate {
 }
 
 fn read(store: &Store, raw: &str) -> Result<TokenKeys, Malformed> {
-    let shapes: &[Shape] = &store.shapes;
-    keys_of_token(&store.hash_key, shapes, &Token::read(raw)?)
+    keys_of_token(&store.hash_key, &store.shapes, &Token::read(raw)?)
 }
 
 #[cfg(test)]

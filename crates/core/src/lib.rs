@@ -10,7 +10,7 @@
 //! [`Verdict`]. Whoever embeds it brings the time, the bytes and the sockets.
 //!
 //! Reading order: [`field`], [`selector`], [`key`], [`cutoff`], [`set`], [`ledger`]; then [`extract`],
-//! [`token`], [`claims`]; then [`policy`], [`verdict`], [`live`], [`link`], [`sync`], [`gate`], [`reply`]; and [`wire`].
+//! [`token`], [`shapes`], [`claims`]; then [`policy`], [`verdict`], [`live`], [`link`], [`sync`], [`gate`], [`reply`]; and [`wire`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,7 @@ pub mod policy;
 pub mod reply;
 pub mod selector;
 pub mod set;
+pub mod shapes;
 pub mod sync;
 pub mod tally;
 pub mod token;
@@ -45,6 +46,7 @@ pub use ledger::Ledger;
 pub use policy::Policy;
 pub use selector::Selector;
 pub use set::{Change, Digest, RevocationSet};
+pub use shapes::Shapes;
 pub use verdict::{Code, Verdict};
 
 /// Seconds since the Unix epoch.

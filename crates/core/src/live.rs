@@ -239,7 +239,7 @@ impl Live {
         }
     }
 
-    /// The tokens with open streams that one of these changes concerns.
+    /// The tokens with open streams that one of these changes concerns, once for each such change at most.
     #[must_use]
     pub fn touched(&self, changes: &[Change]) -> Vec<TokenId> {
         let changed: KeyMap<Key, ()> = changes.iter().map(|change| (change.key, ())).collect();
@@ -250,9 +250,8 @@ impl Live {
             })
         };
         let indexed = changed.keys().filter_map(|key| self.by_key.get(key)).flatten();
-        let tokens: BTreeSet<usize> =
-            indexed.chain(self.young.iter().filter(|at| concerned(at))).copied().collect();
-        tokens.into_iter().map(TokenId).collect()
+        let young = self.young.iter().filter(|at| concerned(at));
+        indexed.chain(young).copied().map(TokenId).collect()
     }
 
     /// All tokens with open streams.

@@ -1,5 +1,6 @@
 //! Selectors: what a revocation matches.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -149,13 +150,13 @@ impl Selector {
 /// `None` for everything else, and for numbers that JSON implementations do not agree on (RFC 8259 section
 /// 6): fractions, and integers of more than 64 bits.
 #[must_use]
-pub fn scalar_text(value: &Json) -> Option<String> {
+pub fn scalar_text(value: &Json) -> Option<Cow<'_, str>> {
     use alloc::string::ToString;
     match value {
-        Json::Text(text) => Some(text.clone()),
-        Json::Bool(flag) => Some(flag.to_string()),
-        Json::Number(number) => number_text(*number),
-        Json::Whole(number) => Some(number.to_string()),
+        Json::Text(text) => Some(text.as_str().into()),
+        Json::Bool(flag) => Some(if *flag { "true" } else { "false" }.into()),
+        Json::Number(number) => number_text(*number).map(Into::into),
+        Json::Whole(number) => Some(number.to_string().into()),
         Json::Null | Json::List(_) | Json::Object(_) => None,
     }
 }

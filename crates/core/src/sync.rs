@@ -12,6 +12,7 @@ use crate::Version;
 use crate::field::Shape;
 use crate::key::HashKey;
 use crate::set::{Change, Digest, RevocationSet, most_in_page};
+use crate::shapes::Shapes;
 use crate::wire::edge::control_message::Message as Control;
 use crate::wire::edge::{self, ControlMessage, Position};
 use crate::wire::{Weight, WireError, fixed};
@@ -43,7 +44,7 @@ pub struct Store {
     /// The secret of its selector hash.
     pub hash_key: HashKey,
     /// The shapes in use.
-    pub shapes: Vec<Shape>,
+    pub shapes: Shapes,
     /// What is revoked.
     pub set: RevocationSet,
     /// Where in its log that was.
@@ -199,6 +200,7 @@ impl Sync {
         if let Some(info) = header.snapshot {
             check_size(info.entries, self.max_entries)?;
             let digest = Digest::from_bytes(fixed(&info.digest, "digest")?);
+            let shapes = Shapes::new(shapes);
             let store = Store { id, hash_key, shapes, set: RevocationSet::default(), version: info.version };
             let (entries, current) = (info.entries, info.current);
             let building = Building {
@@ -216,8 +218,10 @@ impl Sync {
             let store = self.store.as_mut().filter(|_| !self.asked_for_snapshot);
             let store = store.filter(|store| store.id == id && store.hash_key == hash_key);
             let store = store.ok_or(SyncError::OtherStore)?;
-            reshaped = store.shapes != shapes;
-            store.shapes = shapes;
+            reshaped = store.shapes != *shapes;
+            if reshaped {
+                store.shapes = Shapes::new(shapes);
+            }
         }
         self.greeted = true;
         self.asked_for_snapshot = false;
@@ -291,8 +295,8 @@ impl Sync {
         };
         let mut changes = delta.changes()?;
         let mut added = read_shapes(&delta.shapes)?;
-        added.retain(|shape| !store.shapes.contains(shape));
-        let known = store.shapes.len();
+        added.retain(|shape| !store.shapes.as_slice().contains(shape));
+        let known = store.shapes.as_slice().len();
         added.retain(|shape| !self.part_shapes.contains(shape));
         added.splice(..0, self.part_shapes.iter().cloned());
         let shapes = known.saturating_add(added.len());

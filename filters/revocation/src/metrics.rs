@@ -11,8 +11,8 @@ use crate::host::{self, MetricKind};
 /// The metrics of one worker, defined when first used: the host keeps every name for ever.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    requests: BTreeMap<(&'static str, &'static str), u32>,
-    others: BTreeMap<&'static str, u32>,
+    /// By name, and by outcome and code where there are such.
+    ids: BTreeMap<[&'static str; 3], u32>,
     gauges: BTreeMap<&'static str, u64>,
     /// What this worker has added to the gauges that count workers or requests.
     shares: BTreeMap<&'static str, u64>,
@@ -22,9 +22,9 @@ impl Metrics {
     /// Hands over what the gate has counted since the last time, and where it stands.
     pub(crate) fn flush(&mut self, gate: &mut Gate) {
         for (outcome, code, count) in gate.take_counts() {
-            let id = self.requests.entry((outcome, code)).or_insert_with(|| {
-                let name = format!("portcullis_requests_total.outcome.{outcome}.code.{code}");
-                define(MetricKind::Counter, &name)
+            let id = self.ids.entry(["portcullis_requests_total", outcome, code]);
+            let id = id.or_insert_with_key(|[name, outcome, code]| {
+                define(MetricKind::Counter, &format!("{name}.outcome.{outcome}.code.{code}"))
             });
             let _ = host::add(*id, i64::try_from(count).unwrap_or(i64::MAX));
         }
@@ -86,7 +86,7 @@ impl Metrics {
     }
 
     fn id(&mut self, kind: MetricKind, name: &'static str) -> u32 {
-        *self.others.entry(name).or_insert_with(|| define(kind, name))
+        *self.ids.entry([name, "", ""]).or_insert_with(|| define(kind, name))
     }
 }
 

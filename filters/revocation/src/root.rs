@@ -1,14 +1,16 @@
 //! One worker: its configuration, its stream to the control plane, and what that stream brings.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
 use portcullis_core::gate::{Effects, Identity};
+use portcullis_core::live::{StreamId, Verified};
 use portcullis_core::policy::{ControlPlane, Policy, TokenSource};
 use portcullis_core::reply::Asked;
 use portcullis_core::sync::MAX_MESSAGE_BYTES;
-use portcullis_core::verdict::Verdict;
+use portcullis_core::verdict::{Code, Verdict};
 use portcullis_core::{Gate, Millis};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
@@ -96,7 +98,7 @@ impl Root {
     fn step(&mut self, step: impl FnOnce(&mut Worker) -> Effects) {
         let Some(worker) = self.worker.as_mut() else { return };
         let effects = step(worker);
-        worker.perform(&effects);
+        worker.perform(effects);
         // Whatever is called from here on is not about one of the streams.
         let _ = host::set_effective_context(self.context);
         let impatient = worker.gate.borrow().is_impatient();
@@ -105,7 +107,7 @@ impl Root {
 }
 
 impl Worker {
-    fn perform(&mut self, effects: &Effects) {
+    fn perform(&mut self, effects: Effects) {
         for note in &effects.notes {
             let level = if note.is_warning() { log::Level::Warn } else { log::Level::Info };
             log::log!(level, "{note}");
@@ -119,8 +121,8 @@ impl Worker {
         if let Some(millis) = effects.propagation {
             self.metrics.propagation(millis);
         }
-        self.end_streams(effects);
-        self.release(effects);
+        self.end_streams(effects.cut, &effects.reread);
+        self.release(&effects.retry);
         if effects.connect {
             self.connect();
         }
@@ -137,10 +139,9 @@ impl Worker {
         }
     }
 
-    fn end_streams(&mut self, effects: &Effects) {
-        let mut cut = effects.cut.clone();
+    fn end_streams(&mut self, mut cut: BTreeMap<StreamId, Code>, reread: &[Verified]) {
         let mut gate = self.gate.borrow_mut();
-        for again in &effects.reread {
+        for again in reread {
             let Some(TokenSource::JwtAuthn(key)) = gate.policy().tokens.get(again.place).cloned() else {
                 continue;
             };
@@ -164,9 +165,9 @@ impl Worker {
     }
 
     /// Decides held requests again.
-    fn release(&self, effects: &Effects) {
+    fn release(&self, held: &[StreamId]) {
         let mut gate = self.gate.borrow_mut();
-        for stream in &effects.retry {
+        for stream in held {
             if host::set_effective_context(*stream).is_err() {
                 gate.leave(*stream, &portcullis_core::gate::Attached::default());
                 continue;

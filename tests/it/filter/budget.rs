@@ -24,9 +24,10 @@ fn the_filter_imports_only_what_every_envoy_has() {
 
 #[test]
 fn the_module_stays_small() {
-    // Envoy compiles it for every worker. A tenth above what was measured.
+    // Envoy compiles it for every worker.
     let bytes = wasm().len();
-    assert!(bytes < 620_000, "{bytes} bytes");
+    println!("{bytes} bytes");
+    assert!(bytes <= 350_000, "{bytes} bytes");
 }
 
 /// A set of a thousand sessions, and what one request after another costs; bounds are about a tenth above what was
@@ -51,11 +52,11 @@ fn a_request_costs_what_its_token_makes_it_cost() {
     };
     let (innocent, revoked) = (session("s1"), session("r7"));
     check("a first token", &innocent, State::Finished, 1, 2, 52_000);
-    check("a repeated token", &innocent, State::Finished, 1, 2, 12_600);
+    check("a repeated token", &innocent, State::Finished, 1, 2, 9_300);
     // What the client asked decides about the reply, and the access log is told.
     check("a first rejected token", &revoked, State::Replied, 4, 7, 66_000);
     check("a repeated rejected token", &revoked, State::Replied, 4, 7, 23_700);
-    check("a malformed token", "a.b,c", State::Replied, 4, 7, 16_300);
+    check("a malformed token", "a.b,c", State::Replied, 4, 7, 20_600);
     check("an opaque token", "opaque", State::Finished, 1, 2, 9_800);
 }
 

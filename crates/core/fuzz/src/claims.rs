@@ -8,7 +8,7 @@ use portcullis_core::claims::{MAX_COMBINATIONS, keys_of_token};
 use portcullis_core::cutoff::IssuedAt;
 use portcullis_core::selector::MAX_VALUE_BYTES;
 use portcullis_core::token::{Malformed, Token};
-use portcullis_core::{CutoffClaim, Field, HashKey, Key, Shape};
+use portcullis_core::{CutoffClaim, Field, HashKey, Key, Shape, Shapes};
 use serde_json::Value;
 
 const HASH_KEY: HashKey = HashKey::new([9; 16]);
@@ -31,7 +31,8 @@ pub fn run(bytes: &[u8]) {
     let parse =
         |part: &[u8]| serde_json::from_slice::<Value>(part).unwrap_or_else(|error| panic!("{raw}: {error}"));
     let (header, payload) = (parse(header), parse(payload));
-    let theirs: Vec<BTreeSet<Key>> = shapes.iter().map(|shape| naive(shape, &header, &payload)).collect();
+    let theirs: Vec<BTreeSet<Key>> =
+        shapes.as_slice().iter().map(|shape| naive(shape, &header, &payload)).collect();
     let ours = match ours {
         Ok(ours) => ours,
         Err(error) => {
@@ -59,7 +60,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 /// The everyday shapes, a nested one, one that goes into a list, and one of two lists.
-fn shapes() -> Vec<Shape> {
+fn shapes() -> Shapes {
     let claim = |name: &str| Field::Claim(name.parse().unwrap_or_else(|error| panic!("{name}: {error}")));
     let fields = [
         vec![claim("iss")],
@@ -69,9 +70,9 @@ fn shapes() -> Vec<Shape> {
         vec![claim("iss"), Field::KeyId],
         vec![claim("/a/b")],
         vec![claim("/l/0")],
-        vec![claim("l"), claim("groups")],
+        vec![claim("groups"), claim("l")],
     ];
-    fields.into_iter().filter_map(|fields| Shape::new(fields, CutoffClaim::Iat)).collect()
+    Shapes::new(fields.into_iter().filter_map(|fields| Shape::new(fields, CutoffClaim::Iat)).collect())
 }
 
 /// Every combination, or the first of more than anybody looks up.

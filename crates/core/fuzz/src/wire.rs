@@ -58,7 +58,7 @@ impl Model {
         assert_eq!(store.set.iter().collect::<Map>(), self.set);
         assert_eq!((store.set.len(), store.set.digest()), (self.set.len(), digest(&self.set)));
         assert_eq!(store.version, self.version);
-        assert!(store.shapes.len() <= MAX_SHAPES && store.set.len() as u64 <= MAX_ENTRIES);
+        assert!(store.shapes.as_slice().len() <= MAX_SHAPES && store.set.len() as u64 <= MAX_ENTRIES);
         assert!(self.set.iter().all(|(key, cutoff)| store.set.get(*key) == Some(*cutoff)));
     }
 

@@ -25,7 +25,7 @@ fn claims(pairs: &[(&str, &str)]) -> Selector {
 fn check(selector: &Selector, payload: &str, expect: bool) {
     let raw = jwt(payload);
     let token = Token::read(&raw).unwrap();
-    let keys = keys_of_token(&SECRET, core::slice::from_ref(selector.shape()), &token).unwrap();
+    let keys = keys_of_token(&SECRET, &Shapes::new(vec![selector.shape().clone()]), &token).unwrap();
     let found = keys.keys.iter().any(|(key, _)| *key == selector.hash(&SECRET));
     assert_eq!(found, expect, "{selector:?} against {payload}");
 }
@@ -90,7 +90,7 @@ fn nested_claims() {
 
 #[test]
 fn a_long_list_is_looked_up_whole() {
-    let shapes = [claims(&[("groups", "g")]).shape().clone()];
+    let shapes = Shapes::new(vec![claims(&[("groups", "g")]).shape().clone()]);
     let list: Vec<String> = (0..5_000).map(|n| format!("\"g{n}\"")).collect();
     let raw = jwt(&format!("{{\"groups\":[{}]}}", list.join(",")));
     let keys = keys_of_token(&SECRET, &shapes, &Token::read(&raw).unwrap()).unwrap();
@@ -101,7 +101,7 @@ fn a_long_list_is_looked_up_whole() {
 fn too_many_combinations_are_refused_and_not_cut() {
     let check = |names: &[&str], count: usize, expect: Option<usize>| {
         let pairs: Vec<(&str, &str)> = names.iter().map(|name| (*name, "x")).collect();
-        let shapes = [claims(&pairs).shape().clone()];
+        let shapes = Shapes::new(vec![claims(&pairs).shape().clone()]);
         let list: Vec<String> = (0..count).map(|n| format!("{n}")).collect();
         let members: Vec<String> =
             names.iter().map(|name| format!("\"{name}\":[{}]", list.join(","))).collect();
@@ -118,8 +118,8 @@ fn too_many_combinations_are_refused_and_not_cut() {
 
 #[test]
 fn an_opaque_token_says_what_it_does_not_cover() {
-    let session = [Selector::session(ISSUER, "s").unwrap().shape().clone()];
-    let raw = [Selector::raw_token("00").unwrap().shape().clone()];
+    let session = Shapes::new(vec![Selector::session(ISSUER, "s").unwrap().shape().clone()]);
+    let raw = Shapes::new(vec![Selector::raw_token("00").unwrap().shape().clone()]);
     let opaque = Token::read("opaque").unwrap();
     assert!(keys_of_token(&SECRET, &session, &opaque).unwrap().not_covered);
     assert!(!keys_of_token(&SECRET, &raw, &opaque).unwrap().not_covered);
@@ -127,7 +127,8 @@ fn an_opaque_token_says_what_it_does_not_cover() {
 
 #[test]
 fn times_are_numbers_of_seconds() {
-    let time = |payload: &str| keys_of_token(&SECRET, &[], &Token::read(&jwt(payload)).unwrap()).unwrap();
+    let shapes = Shapes::default();
+    let time = |payload: &str| keys_of_token(&SECRET, &shapes, &Token::read(&jwt(payload)).unwrap()).unwrap();
     assert_eq!(time(r#"{"iat":17}"#).issued_at, IssuedAt::from_seconds(17.0));
     assert_eq!(time(r#"{"iat":1.5,"auth_time":3}"#).auth_time, IssuedAt::from_seconds(3.0));
     for payload in ["{}", r#"{"iat":"17"}"#, r#"{"iat":-1}"#, r#"{"iat":1700000000000}"#, r#"{"iat":[1]}"#] {
@@ -143,14 +144,14 @@ fn envoy_list(elements: &[&str]) -> Vec<u8> {
 
 #[test]
 fn verified_claims_give_the_keys_of_the_same_token() {
-    let shapes: Vec<Shape> = [
+    let shapes = [
         Selector::session(ISSUER, "s").unwrap(),
         Selector::client(ISSUER, "c", CutoffClaim::Iat).unwrap(),
         claims(&[("tenant", "42"), ("admin", "true")]),
         claims(&[("/realm_access/roles", "x")]),
     ]
-    .map(|selector| selector.shape().clone())
-    .into();
+    .map(|selector| selector.shape().clone());
+    let shapes = Shapes::new(shapes.into());
     let payload = r#"{"iss":"https://idp.example","sid":"s","azp":"c","tenant":42,"admin":true,
         "realm_access":{"roles":["user","admin"]},"iat":1700000000}"#;
     let verified = Verified::gather(&shapes, |path| match path.names() {
@@ -173,14 +174,14 @@ fn verified_claims_give_the_keys_of_the_same_token() {
 
 #[test]
 fn verified_claims_say_what_they_do_not_cover() {
-    let shapes = [Selector::key(ISSUER, "k1").unwrap().shape().clone()];
+    let shapes = Shapes::new(vec![Selector::key(ISSUER, "k1").unwrap().shape().clone()]);
     let keys = keys_of_verified(&SECRET, &shapes, &Verified::default()).unwrap();
     assert!(keys.not_covered && keys.keys.is_empty());
 }
 
 #[test]
 fn a_verified_map_is_no_list_and_an_endless_claim_is_malformed() {
-    let shapes = [claims(&[("account", "account")]).shape().clone()];
+    let shapes = Shapes::new(vec![claims(&[("account", "account")]).shape().clone()]);
     let read = |value: Vec<u8>| {
         Verified::gather(&shapes, |path| (path.names() == ["account"]).then(|| value.clone()))
     };

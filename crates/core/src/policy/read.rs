@@ -293,9 +293,8 @@ impl<'a> Section<'a> {
         match self.members.get(name) {
             None => Ok(None),
             Some(Json::Number(number)) => {
-                (400..=599_u16).find(|status| f64::from(*status) == *number).map(Some).ok_or_else(|| {
-                    self.error(name, &format!("must be a status from 400 to 599, found {number}"))
-                })
+                let status = (400..=599_u16).find(|status| f64::from(*status) == *number);
+                status.map(Some).ok_or_else(|| self.error(name, "must be a status from 400 to 599"))
             }
             Some(other) => Err(self.wrong_type(name, "a number", other)),
         }

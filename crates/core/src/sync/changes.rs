@@ -1,19 +1,18 @@
 //! Many changes as one.
 
 use alloc::vec::Vec;
-use core::cmp::Reverse;
+use core::hash::BuildHasherDefault;
 
+use crate::key::KeyMap;
 use crate::set::{Change, RevocationSet};
 
 /// The last value of each key, removals first, so that the set is never larger than before or after.
 pub(super) fn settled(changes: &[Change]) -> Vec<Change> {
-    let mut latest: Vec<_> =
-        changes.iter().enumerate().map(|(at, change)| (change.key, Reverse(at), *change)).collect();
-    latest.sort_unstable_by_key(|(key, at, _)| (*key, *at));
-    latest.dedup_by_key(|(key, ..)| *key);
-    let of = |added: bool| {
-        latest.iter().map(|(.., change)| *change).filter(move |change| change.cutoff.is_some() == added)
-    };
+    let mut seen = KeyMap::with_capacity_and_hasher(changes.len(), BuildHasherDefault::default());
+    let last = changes.iter().rev().filter(|change| seen.insert(change.key, ()).is_none());
+    let latest: Vec<Change> = last.copied().collect();
+    let of =
+        |added: bool| latest.iter().rev().copied().filter(move |change| change.cutoff.is_some() == added);
     of(false).chain(of(true)).collect()
 }
 

@@ -226,6 +226,7 @@ pub struct Heartbeat {
 pub struct Shape {
     #[prost(enumeration = "Kind", tag = "1")]
     pub kind: i32,
+    /// Ascending: claims by their paths, then client, key id, token.
     #[prost(message, repeated, tag = "2")]
     pub fields: ::prost::alloc::vec::Vec<Field>,
     #[prost(enumeration = "CutoffClaim", tag = "3")]

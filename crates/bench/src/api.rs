@@ -22,20 +22,16 @@ const LINES: usize = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Api {
     sender: SendRequest<Full<Bytes>>,
+    address: String,
     authorization: String,
 }
 
 impl Api {
     /// Connects.
     pub(crate) async fn connect(plane: &ControlPlane) -> Result<Self> {
-        let url = plane.url();
-        let address = url.trim_start_matches("http://");
-        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {url}"))?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Errors arrive at the request as well; it ends with the sender.
-        tokio::spawn(connection);
-        Ok(Self { sender, authorization: format!("Bearer {}", plane.admin_key()) })
+        let address = plane.url().trim_start_matches("http://").to_owned();
+        let authorization = format!("Bearer {}", plane.admin_key());
+        Ok(Self { sender: open(&address).await?, address, authorization })
     }
 
     /// Revokes a session, and waits until the API has accepted it, which means that it is on disk.
@@ -100,9 +96,21 @@ impl Api {
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::CONTENT_TYPE, media)
             .body(Full::new(body))?;
-        self.sender.ready().await?;
+        // The server ends connections on which nothing is asked for half a minute.
+        if self.sender.ready().await.is_err() {
+            self.sender = open(&self.address).await?;
+        }
         self.sender.send_request(request).await.with_context(|| format!("no answer to POST {path}"))
     }
+}
+
+async fn open(address: &str) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Errors arrive at the request as well; it ends with the sender.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 /// What the API says of a revocation, as far as it matters here.

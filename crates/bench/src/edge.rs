@@ -66,7 +66,7 @@ impl Edge {
                 if broken.contains_key(variant.name) {
                     continue;
                 }
-                match stage.measure(variant, Duration::from_secs(seconds)).await {
+                match stage.measure_again(variant, Duration::from_secs(seconds)).await {
                     Ok(measured) => {
                         note!("    {:<28} {measured}", variant.name);
                         results.entry(variant.name).or_default().push(measured);

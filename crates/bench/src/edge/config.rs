@@ -169,7 +169,7 @@ fn ext_authz() -> Value {
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
             "transport_api_version": "V3",
-            "grpc_service": { "envoy_grpc": { "cluster_name": "authz" }, "timeout": "5s" },
+            "grpc_service": { "envoy_grpc": { "cluster_name": "authz" }, "timeout": "30s" },
         },
     })
 }

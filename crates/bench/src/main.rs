@@ -19,8 +19,9 @@ mod system;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use report::Report;
 use system::Cores;
@@ -73,11 +74,18 @@ fn run(cli: Cli) -> Result<()> {
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let mut report = Report::default();
-    let outcome = runtime.block_on(async {
-        match cli.bench {
-            Bench::Edge(edge) => edge.run(&cores, &mut report).await,
-            Bench::Ingest(ingest) => ingest.run(&mut report).await,
-            Bench::Propagate(propagate) => propagate.run(&mut report).await,
+    let measured = runtime.block_on(async {
+        let bench = async {
+            match cli.bench {
+                Bench::Edge(edge) => edge.run(&cores, &mut report).await,
+                Bench::Ingest(ingest) => ingest.run(&mut report).await,
+                Bench::Propagate(propagate) => propagate.run(&mut report).await,
+            }
+        };
+        // Whatever was started ends with what is dropped here; children do not get the terminal's Ctrl-C.
+        tokio::select! {
+            outcome = bench => outcome,
+            stopped = stopped() => stopped.and_then(|()| bail!("stopped")),
         }
     });
     // What was measured before something failed is not lost.
@@ -85,5 +93,15 @@ fn run(cli: Cli) -> Result<()> {
     if let Some(path) = &cli.json {
         report.write(path)?;
     }
-    outcome
+    measured
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stopped() -> Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = tokio::signal::ctrl_c() => done?,
+        _ = term.recv() => {}
+    }
+    Ok(())
 }

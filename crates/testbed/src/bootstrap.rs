@@ -134,6 +134,13 @@ impl Bootstrap {
         self
     }
 
+    /// Reaches the control plane as `envoy/control-plane-tls.yaml` does, with `tls.crt`, `tls.key` and `ca.crt` of a
+    /// directory, into which its other files are written.
+    pub fn control_plane_tls(self, dir: &Path) -> Self {
+        let dir = dir.to_owned();
+        self.change(move |edit| edit.control_plane_tls(&dir))
+    }
+
     /// The credential that the filter presents to the control plane.
     pub fn edge_key(self, key: &str) -> Self {
         let key = key.to_owned();

@@ -6,12 +6,14 @@
 //! - [`Upstream`]: a service with plain, streaming, WebSocket and gRPC endpoints.
 //! - [`Client`]: HTTP/1.1, HTTP/2 and WebSocket, with the end of a stream as an event that can be awaited.
 //! - [`OidcProviderExample`]: `examples/oidc-provider`, whole: a provider that is not ours, with all of the above.
+//! - [`Authority`]: certificates for both ends of a connection.
 //! - [`Process`]: any other program, its log kept.
 //!
 //! Nothing here knows what Portcullis decides. Errors carry the end of the log of whoever failed.
 
 pub mod paths;
 
+mod authority;
 mod bootstrap;
 mod client;
 #[cfg(feature = "codegen")]
@@ -27,6 +29,7 @@ mod process;
 mod server;
 mod upstream;
 
+pub use authority::{Authority, Certified};
 pub use bootstrap::Bootstrap;
 pub use client::{Call, Client, End, How, Reply, Stream, WebSocket};
 pub use control_plane::{ControlPlane, ControlPlaneSetup, Ran};

@@ -6,6 +6,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
+/// The control plane's cluster with TLS, as operators copy it, and where its files are.
+const TLS_EXAMPLE: &str = include_str!("../../../../envoy/control-plane-tls.yaml");
+const TLS_DIR: &str = "/etc/envoy/portcullis";
+
 pub(super) const SERVICE: &str = "service";
 pub(super) const ISSUER: &str = "idp";
 pub(super) const CONTROL_PLANE: &str = "portcullis";
@@ -61,6 +65,21 @@ impl Edit {
         let cluster = self.cluster(cluster)?;
         *at(cluster, "/name")? = name.into();
         *at(cluster, "/load_assignment/cluster_name")? = name.into();
+        Ok(())
+    }
+
+    /// Replaces the control plane's cluster by that of the TLS example, at the address that it had.
+    pub(super) fn control_plane_tls(&mut self, dir: &Path) -> Result<()> {
+        let mut example: Value =
+            serde_saphyr::from_str(TLS_EXAMPLE).context("envoy/control-plane-tls.yaml is not YAML")?;
+        move_paths(&mut example, dir);
+        let mut cluster = at(&mut example, "/cluster")?.take();
+        for (name, secret) in at(&mut example, "/files")?.as_object().into_iter().flatten() {
+            std::fs::write(dir.join(name), secret.to_string())?;
+        }
+        let place = self.cluster(CONTROL_PLANE)?;
+        *at(&mut cluster, "/load_assignment")? = at(place, "/load_assignment")?.take();
+        *place = cluster;
         Ok(())
     }
 
@@ -141,6 +160,20 @@ impl Edit {
 
     fn http_filters(&mut self) -> Result<&mut Value> {
         at(self.listener()?, &format!("{MANAGER}/http_filters"))
+    }
+}
+
+/// Moves every path of the TLS example into a directory.
+fn move_paths(value: &mut Value, dir: &Path) {
+    match value {
+        Value::String(path) => {
+            if let Some(rest) = path.strip_prefix(TLS_DIR) {
+                *path = format!("{}{rest}", dir.display());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| move_paths(item, dir)),
+        Value::Object(members) => members.values_mut().for_each(|member| move_paths(member, dir)),
+        _ => {}
     }
 }
 

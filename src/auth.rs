@@ -201,14 +201,26 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Ids of the environment's keys. No generated id has a hyphen.
+/// Ids of credentials that the log does not know. No generated id has a hyphen.
 const ENV_ADMIN: &str = "env-admin";
 const ENV_EDGE: &str = "env-edge";
+const CERTIFICATE: &str = "edge-certificate";
 
-/// Whether a principal holds a key of the environment.
+/// Whether a principal's credential is none of the log's, so that nobody can delete it there.
 #[must_use]
-pub fn is_of_environment(principal: &Principal) -> bool {
-    [ENV_ADMIN, ENV_EDGE].contains(&principal.key_id.as_str())
+pub fn is_of_configuration(principal: &Principal) -> bool {
+    [ENV_ADMIN, ENV_EDGE, CERTIFICATE].contains(&principal.key_id.as_str())
+}
+
+/// An edge that has proven to hold a certificate with these names.
+#[must_use]
+pub fn of_certificate(names: &[String]) -> Principal {
+    Principal {
+        key_id: CERTIFICATE.into(),
+        name: names.first().cloned().unwrap_or_default(),
+        scopes: [Scope::Edge].into(),
+        issuers: BTreeSet::new(),
+    }
 }
 
 /// The SHA-256 of a secret. All that is ever kept of one.

@@ -16,6 +16,7 @@ mod inlets;
 mod messages;
 mod status_lists;
 mod streams;
+mod tls;
 pub mod webhooks;
 
 pub use duration::{DurationError, parse_duration};
@@ -24,6 +25,7 @@ pub use inlets::{Inlets, Network};
 pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings, ScimUser};
 pub use status_lists::StatusList;
 pub use streams::{Action, Credential, Delivery, EventKind, Secret, SecretError, Stream};
+pub use tls::{EdgeIdentity, Pattern, Port, Tls};
 pub use webhooks::Webhook;
 
 /// Everything that can be set.
@@ -33,6 +35,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The two ports.
     pub listen: Listen,
+    /// TLS on them.
+    pub tls: Option<Tls>,
     /// The durable log.
     pub log: Log,
     /// Changes for edges that come back.
@@ -87,6 +91,8 @@ pub struct Edge {
     pub hello_timeout: Duration,
     /// An edge that takes nothing for so long while there is something for it is dropped.
     pub send_timeout: Duration,
+    /// Which certificates may be which edges; empty for every one of `tls.edge_ca_file`.
+    pub identities: Vec<EdgeIdentity>,
 }
 
 /// `[[issuers]]` and `strict_issuers`.
@@ -162,6 +168,7 @@ impl Default for Config {
                 http: SocketAddr::from(([127, 0, 0, 1], 8470)),
                 edge: SocketAddr::from(([127, 0, 0, 1], 8471)),
             },
+            tls: None,
             log: Log { retention: Duration::from_secs(90 * 86_400), max_bytes: 0 },
             feed: Feed { history: 100_000 },
             edge: Edge {
@@ -170,6 +177,7 @@ impl Default for Config {
                 max_subscribers: 20_000,
                 hello_timeout: Duration::from_secs(10),
                 send_timeout: Duration::from_secs(10),
+                identities: Vec::new(),
             },
             inlets: Inlets::default(),
             issuers: Issuers::default(),
@@ -192,6 +200,9 @@ pub enum ConfigError {
     /// A value of the file makes no sense.
     #[error("{}:{line}: {key}: {error}", path.display())]
     Value { path: PathBuf, line: usize, key: String, error: String },
+    /// Something is of no use without something else.
+    #[error("{key} {error}")]
+    Incomplete { key: &'static str, error: &'static str },
     /// A webhook's secret is missing or of no use.
     #[error("the secret of the webhook {webhook}: {error}")]
     Secret { webhook: String, error: String },
@@ -231,6 +242,12 @@ impl Config {
         let environment: Vec<(String, String)> = environment.into_iter().collect();
         webhooks::resolve(&mut config.inlets.webhooks, path, &environment)?;
         let keys = environment::apply(&mut config, environment)?;
+        config.tls.as_ref().map_or(Ok(()), Tls::check)?;
+        let shows_certificates = config.tls.as_ref().is_some_and(|tls| tls.edge_ca_file.is_some());
+        if !config.edge.identities.is_empty() && !shows_certificates {
+            let error = "are of no use without tls.edge_ca_file: no edge shows a certificate";
+            return Err(ConfigError::Incomplete { key: "edge.identities", error });
+        }
         Ok((config, keys))
     }
 }

@@ -106,8 +106,8 @@ impl Control {
         keys: Keys,
         clock: Clock,
         outbound: Outbound,
+        metrics: Metrics,
     ) -> Result<(Self, JoinHandle<()>), LogError> {
-        let metrics = Metrics::default();
         let directory = Directory::new(&config.issuers, outbound, clock.clone(), metrics.clone());
         let heartbeat_ms = u32::try_from(config.edge.heartbeat.as_millis()).unwrap_or(u32::MAX);
         let feed = FeedSettings { history: config.feed.history, heartbeat_ms };

@@ -1,5 +1,6 @@
 //! The edges: their streams, what they have, and their receipts.
 
+mod admission;
 pub mod codec;
 mod hello;
 mod outgoing;

@@ -11,6 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::config::Port;
+use crate::tls::Certificate;
+
 /// All counters. Cheap to clone; every clone counts into the same ones.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -39,6 +42,10 @@ pub struct Metrics {
     pub refused_sets: Counter,
     /// Credentials that were not accepted.
     pub failed_authentications: Counter,
+    /// Times that the changed files of `[tls]` were found to be of no use.
+    pub tls_reload_failures: Counter,
+    certificate_expires: Gauge,
+    handshake_failures: Family<OfPort, Counter>,
     rejections: Family<Rejection, Counter>,
     messages: Family<InletMessage, Counter>,
     keys_fetched: Family<OfIssuer, Gauge>,
@@ -65,6 +72,11 @@ struct InletMessage {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OfIssuer {
     issuer: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfPort {
+    port: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -110,6 +122,24 @@ impl Default for Metrics {
                 "failed_authentications",
                 "Credentials that were not accepted",
                 Counter::default(),
+            ),
+            tls_reload_failures: register(
+                &mut all,
+                "tls_reload_failures",
+                "Times that the files of [tls] were of no use, and the older ones stayed in force",
+                Counter::default(),
+            ),
+            certificate_expires: register(
+                &mut all,
+                "tls_certificate_expires_timestamp_seconds",
+                "When the ports' certificate expires, Unix time; 0 without TLS",
+                Gauge::default(),
+            ),
+            handshake_failures: register(
+                &mut all,
+                "tls_handshake_failures",
+                "Connections that ended in the TLS handshake",
+                Family::default(),
             ),
             rejections: register(&mut all, "rejections", "Requests that edges rejected", Family::default()),
             messages: register(
@@ -187,6 +217,16 @@ impl Metrics {
     /// The keys of an issuer could not be fetched.
     pub fn keys_failed(&self, issuer: &str) {
         self.key_failures.get_or_create(&OfIssuer { issuer: issuer.into() }).inc();
+    }
+
+    /// The ports show this certificate from now on.
+    pub fn certificate_expires(&self, certificate: &Certificate) {
+        self.certificate_expires.set(certificate.valid_until().as_second());
+    }
+
+    /// A connection of that port has ended in the handshake.
+    pub fn handshake_failed(&self, port: Port) {
+        self.handshake_failures.get_or_create(&OfPort { port: port.name() }).inc();
     }
 
     /// A status list was fetched and is in force, at that time in Unix seconds.

@@ -15,15 +15,20 @@ use tracing::{error, info, warn};
 mod accept;
 mod address;
 mod handles;
+mod handshake;
 mod http;
 
+use handshake::Failures;
+
 use crate::clock::Clock;
-use crate::config::{Config, Keys};
+use crate::config::{Config, Keys, Port};
 use crate::control::{Control, ControlError, CreatedKey};
 use crate::edge::{self, EdgeService};
 use crate::inlets::Inlets;
 use crate::log::{DataDir, LogError, OpenError, SqliteLog};
+use crate::metrics::Metrics;
 use crate::outbound::{CaError, Outbound};
+use crate::tls::{Tls, TlsError};
 
 /// What is being answered when the process is asked to end gets so long to be finished.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -45,7 +50,7 @@ pub enum Plaintext {
 pub enum ServeError {
     /// An address that others reach, without leave.
     #[error(
-        "{key} is {address}, which other machines can reach, and API keys would cross the network in the clear: bind a loopback address behind a proxy with TLS, or say --allow-plaintext"
+        "{key} is {address}, which other machines can reach, and API keys would cross the network in the clear: set [tls], bind a loopback address behind a proxy with TLS, or say --allow-plaintext"
     )]
     Plaintext {
         /// The key of the configuration.
@@ -69,6 +74,9 @@ pub enum ServeError {
     /// The certificate authorities cannot be used.
     #[error(transparent)]
     Authorities(#[from] CaError),
+    /// The files of `[tls]` cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The log cannot be read.
     #[error("{error}{}", advice(error))]
     Log {
@@ -97,11 +105,18 @@ pub async fn serve(
     announce: impl FnOnce(&CreatedKey),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    for (key, address) in [("listen.http", config.listen.http), ("listen.edge", config.listen.edge)] {
-        if plaintext == Plaintext::Loopback && !address.ip().is_loopback() {
+    let listen =
+        [(Port::Http, "listen.http", config.listen.http), (Port::Edge, "listen.edge", config.listen.edge)];
+    for (port, key, address) in listen {
+        let guarded = config.tls.as_ref().is_some_and(|tls| tls.covers(port));
+        if !guarded && plaintext == Plaintext::Loopback && !address.ip().is_loopback() {
             return Err(ServeError::Plaintext { key, address });
         }
     }
+    let metrics = Metrics::default();
+    let tls = config.tls.clone().map(|tls| Tls::load(tls, Clock::System, metrics.clone())).transpose()?;
+    let tls = tls.map(Arc::new);
+    let guard = |port| (tls.as_ref().and_then(|tls| tls.port(port)), Failures::new(port, metrics.clone()));
     let outbound = Outbound::new(config.inlets.ca_file.as_ref())?;
     handles::raise(config.edge.max_subscribers);
     let dir = DataDir::lock(&config.data_dir)?;
@@ -113,14 +128,18 @@ pub async fn serve(
     // Whatever stops the start stops what has been started.
     let _halted = halt.clone().drop_guard();
     let routes = watch::Sender::new(crate::api::starting());
-    let on_http = tokio::spawn(http::serve(http, routes.subscribe(), http::Limits::default(), halt.clone()));
+    let limits = http::Limits::default();
+    let (port_tls, failures) = guard(Port::Http);
+    let http = limits.acceptor(http).with_tls(port_tls, failures);
+    let on_http = tokio::spawn(http::serve(http, routes.subscribe(), limits, halt.clone()));
 
     let max_bytes = config.log.max_bytes;
     let opened = tokio::task::spawn_blocking(move || SqliteLog::open(dir, max_bytes)).await;
     let log = opened.map_err(|error| ServeError::Stopped(error.to_string()))??;
-    let (control, mut keeping_up) = Control::start(log, &config, keys, Clock::System, outbound)
-        .await
-        .map_err(|error| ServeError::Log { error })?;
+    let (control, mut keeping_up) =
+        Control::start(log, &config, keys, Clock::System, outbound, metrics.clone())
+            .await
+            .map_err(|error| ServeError::Log { error })?;
     if let Some(created) = control.first_admin_key().await.map_err(ServeError::FirstKey)? {
         announce(&created);
     }
@@ -132,8 +151,10 @@ pub async fn serve(
 
     let service = EdgeService::new(control.for_edges(halt.clone()));
     let places = config.edge.max_subscribers.saturating_add(SPARE_EDGES);
+    let (port_tls, failures) = guard(Port::Edge);
     let edges = accept::Acceptor::new(edges, places, accept::FIRST_BYTES)
         .with_probation(config.edge.hello_timeout)
+        .with_tls(port_tls, failures)
         .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
     let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams, &config.status_lists);
@@ -142,6 +163,7 @@ pub async fn serve(
     let lists = tokio::spawn(crate::inlets::status_list::keep_up(inlets, halt.clone()));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));
     let issuers = tokio::spawn(Arc::clone(control.directory()).keep_fresh(halt.clone()));
+    let certificates = tls.map(|tls| tokio::spawn(tls.keep_fresh(halt.clone())));
     let published = address
         .publish(&config.data_dir)
         .inspect_err(|error| warn!(%error, "cannot say where it listens"))
@@ -176,6 +198,9 @@ pub async fn serve(
         let _ = issuers.await;
         let _ = streams.await;
         let _ = lists.await;
+        if let Some(certificates) = certificates {
+            let _ = certificates.await;
+        }
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         warn!("some calls were not finished in time");

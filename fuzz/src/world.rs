@@ -13,6 +13,7 @@ use portcullis::config::Config;
 use portcullis::control::{Control, Effect, Message, NewRevocation, Target};
 use portcullis::inlets::{Inbound, Inlets, Reading, Refused, protocol};
 use portcullis::log::{DataDir, SqliteLog};
+use portcullis::metrics::Metrics;
 use portcullis::outbound::Outbound;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -164,7 +165,8 @@ fn start() -> World {
     let log = DataDir::lock(&dir).map(|dir| SqliteLog::open(dir, 0));
     let log = log.and_then(|log| log).unwrap_or_else(|error| panic!("{error}"));
     let outbound = Outbound::new(None).unwrap_or_else(|error| panic!("{error}"));
-    let started = Control::start(log, &config, keys, Clock::manual(NOW * 1_000), outbound);
+    let started =
+        Control::start(log, &config, keys, Clock::manual(NOW * 1_000), outbound, Metrics::default());
     let (control, _) = runtime.block_on(started).unwrap_or_else(|error| panic!("{error}"));
     let inlets = Inlets::new(control, &config.inlets, &config.streams, &config.status_lists);
     World { runtime, inlets }

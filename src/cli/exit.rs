@@ -127,7 +127,7 @@ impl From<ClientError> for Failure {
             ClientError::Lost { .. } => Self::new(Exit::Unreachable, message)
                 .hint("a change may have been made all the same: look with `portcullis list` or `portcullis events`"),
             ClientError::NotHttp { .. } => Self::new(Exit::Failed, message)
-                .hint("this looks like the port for edges; use the HTTP port, 8470 by default"),
+                .hint("this looks like a port with TLS (use https) or the port for edges (use the HTTP port, 8470 by default)"),
             ClientError::Stranger { .. } => Self::new(Exit::Failed, message)
                 .hint("is PORTCULLIS_URL the address of `portcullis serve`, HTTP port 8470 by default?"),
             ClientError::Answer { .. } => Self::new(Exit::Failed, message)

@@ -1,10 +1,12 @@
 //! `PORTCULLIS_*` variables.
 
+use std::convert::Infallible;
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use super::file::{address, duration, heartbeat, positive};
 use super::inlets::public_url;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Tls};
 use crate::auth::{KeyText, SecretHash};
 
 /// Secrets that automation hands over in the environment, as hashes.
@@ -26,10 +28,16 @@ type Set = fn(&mut Config, &str) -> Result<(), String>;
 
 /// Every key of the file that is one value, as `PORTCULLIS_<SECTION>_<KEY>`.
 const VARIABLES: &[(&str, Set)] = &[
-    ("PORTCULLIS_DATA_DIR", |config, text| set(&mut config.data_dir, Ok::<_, String>(text.into()))),
+    ("PORTCULLIS_DATA_DIR", |config, text| set(&mut config.data_dir, path(text))),
     ("PORTCULLIS_STRICT_ISSUERS", |config, text| set(&mut config.issuers.strict, text.parse())),
     ("PORTCULLIS_LISTEN_HTTP", |config, text| set(&mut config.listen.http, address(text))),
     ("PORTCULLIS_LISTEN_EDGE", |config, text| set(&mut config.listen.edge, address(text))),
+    ("PORTCULLIS_TLS_CERTIFICATE_FILE", |config, text| set(&mut tls(config).certificate_file, path(text))),
+    ("PORTCULLIS_TLS_KEY_FILE", |config, text| set(&mut tls(config).key_file, path(text))),
+    ("PORTCULLIS_TLS_EDGE_CA_FILE", |config, text| set(&mut tls(config).edge_ca_file, path(text).map(Some))),
+    ("PORTCULLIS_TLS_PORTS", |config, text| {
+        set(&mut tls(config).ports, text.split(',').map(str::parse).collect())
+    }),
     ("PORTCULLIS_LOG_RETENTION", |config, text| set(&mut config.log.retention, positive(text))),
     ("PORTCULLIS_LOG_MAX_BYTES", |config, text| set(&mut config.log.max_bytes, text.parse())),
     ("PORTCULLIS_FEED_HISTORY", |config, text| set(&mut config.feed.history, text.parse())),
@@ -47,9 +55,7 @@ const VARIABLES: &[(&str, Set)] = &[
         let networks: Result<_, String> = text.split(',').map(|network| network.trim().parse()).collect();
         set(&mut config.inlets.trusted_proxies, networks)
     }),
-    ("PORTCULLIS_INLETS_CA_FILE", |config, text| {
-        set(&mut config.inlets.ca_file, Ok::<_, String>(Some(text.into())))
-    }),
+    ("PORTCULLIS_INLETS_CA_FILE", |config, text| set(&mut config.inlets.ca_file, path(text).map(Some))),
     ("PORTCULLIS_EDGE_SEND_TIMEOUT", |config, text| set(&mut config.edge.send_timeout, positive(text))),
 ];
 
@@ -93,6 +99,14 @@ fn is_of_kubernetes(name: &str) -> bool {
         || name.contains("_SERVICE_PORT_")
         || name.rsplit_once("_PORT_").is_some_and(is_numbered)
         || name.strip_suffix("_PORT").and_then(|name| name.rsplit_once("_PORT_")).is_some_and(is_numbered)
+}
+
+fn tls(config: &mut Config) -> &mut Tls {
+    config.tls.get_or_insert_default()
+}
+
+fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.into())
 }
 
 fn set<T, E: Display>(value: &mut T, read: Result<T, E>) -> Result<(), String> {

@@ -12,6 +12,7 @@ use super::inlets::public_url;
 use super::messages::{algorithm, claim, leniency, logout_ends, path_name, scim_user};
 use super::status_lists::StatusListEntry;
 use super::streams::StreamEntry;
+use super::tls::{IdentityEntry, TlsSection};
 use super::webhooks::{WebhookEntry, webhook};
 use super::{Config, ConfigError, Issuer, IssuerSettings, MessageSettings, parse_duration};
 
@@ -21,6 +22,7 @@ struct File {
     data_dir: Option<String>,
     strict_issuers: Option<bool>,
     listen: Listen,
+    tls: Option<TlsSection>,
     log: Log,
     feed: Feed,
     edge: Edge,
@@ -59,6 +61,7 @@ struct Edge {
     max_subscribers: Option<usize>,
     hello_timeout: Option<Spanned<String>>,
     send_timeout: Option<Spanned<String>>,
+    identities: Vec<IdentityEntry>,
 }
 
 #[derive(Default, Deserialize)]
@@ -110,6 +113,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     }
     source.set(&mut config.listen.http, "listen.http", file.listen.http, address)?;
     source.set(&mut config.listen.edge, "listen.edge", file.listen.edge, address)?;
+    config.tls = file.tls.map(|tls| tls.read(&source)).transpose()?;
     source.set(&mut config.log.retention, "log.retention", file.log.retention, positive)?;
     config.log.max_bytes = file.log.max_bytes.unwrap_or(config.log.max_bytes);
     config.feed.history = file.feed.history.unwrap_or(config.feed.history);
@@ -119,6 +123,8 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     edge.max_subscribers = file.edge.max_subscribers.unwrap_or(edge.max_subscribers);
     source.set(&mut edge.hello_timeout, "edge.hello_timeout", file.edge.hello_timeout, positive)?;
     source.set(&mut edge.send_timeout, "edge.send_timeout", file.edge.send_timeout, positive)?;
+    edge.identities =
+        file.edge.identities.iter().map(|entry| entry.read(&source)).collect::<Result<_, _>>()?;
     let inlets = &mut config.inlets;
     source.set(&mut inlets.public_url, "inlets.public_url", file.inlets.public_url, |text| {
         public_url(text).map(Some)

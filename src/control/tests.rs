@@ -41,6 +41,7 @@ impl Plane {
             Keys::default(),
             clock.clone(),
             Outbound::new(None).unwrap(),
+            Metrics::default(),
         )
         .await;
         let (control, task) = started.unwrap();

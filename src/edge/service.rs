@@ -16,13 +16,14 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::admission::admit;
 use super::outgoing::{self, Outgoing};
 use super::peer::Peer;
 use super::refusal::{Refusal, Refusals};
 use super::registry::Registry;
 use super::session;
 use super::wire::edge_server::{Edge, EdgeServer};
-use crate::auth::{self, Given, Principal, Scope};
+use crate::auth::{self, Principal};
 use crate::clock::{Clock, UnixMillis};
 use crate::config;
 use crate::metrics::Metrics;
@@ -57,7 +58,7 @@ pub struct Context {
 impl Context {
     /// Whether a key is still one; those of the environment always are.
     pub(super) fn knows(&self, principal: &Principal) -> bool {
-        auth::is_of_environment(principal)
+        auth::is_of_configuration(principal)
             || self.store.read(|state| state.keys().contains_key(&principal.key_id))
     }
 
@@ -82,7 +83,7 @@ pub struct EdgeService {
     context: Arc<Context>,
     places: Arc<Semaphore>,
     sessions: TaskTracker,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
 }
 
 impl EdgeService {
@@ -90,23 +91,8 @@ impl EdgeService {
     #[must_use]
     pub fn new(context: Context) -> Self {
         let places = Arc::new(Semaphore::new(context.settings.max_subscribers.min(Semaphore::MAX_PERMITS)));
-        let (sessions, refusals) = (TaskTracker::new(), Refusals::default());
+        let (sessions, refusals) = (TaskTracker::new(), Arc::default());
         Self { context: Arc::new(context), places, sessions, refusals }
-    }
-
-    fn authenticate(&self, request: &Request<Streaming<EdgeMessage>>) -> Result<Principal, Refusal> {
-        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let bearer = header.and_then(auth::bearer).ok_or(Refusal::Missing)?;
-        let context = &self.context;
-        let given = Given::of(bearer);
-        let (principal, deleted) = context.store.read(|state| {
-            (given.identify(state.keys(), &context.keys), given.was_deleted(state.deleted_keys()))
-        });
-        let principal = principal.map_err(|_| {
-            context.metrics.failed_authentications.inc();
-            if deleted { Refusal::Deleted } else { Refusal::Unknown }
-        })?;
-        if principal.may(Scope::Edge) { Ok(principal) } else { Err(Refusal::Scope) }
     }
 }
 
@@ -119,18 +105,21 @@ impl Edge for EdgeService {
         request: Request<Streaming<EdgeMessage>>,
     ) -> Result<Response<Outgoing>, Status> {
         let peer = request.extensions().get::<Peer>().cloned();
-        let address = peer.as_ref().and_then(Peer::address);
         let refuse = |refusal: Refusal| {
-            self.refusals.log(address, refusal);
+            self.refusals.log(peer.as_ref(), None, refusal);
             Status::from(refusal)
         };
-        let principal = self.authenticate(&request).map_err(refuse)?;
+        let admission = admit(&self.context, request.metadata(), peer.as_ref()).map_err(refuse)?;
         peer.iter().for_each(Peer::admit);
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| refuse(Refusal::Full))?;
         let (sender, outgoing) = outgoing::stream(self.context.settings.send_timeout);
-        let context = Arc::clone(&self.context);
+        let (context, refusals) = (Arc::clone(&self.context), Arc::clone(&self.refusals));
         self.sessions.spawn(async move {
-            session::run(context, principal, request.into_inner(), sender).await;
+            let refuse = |node: &str, refusal: Refusal| {
+                refusals.log(peer.as_ref(), Some(node), refusal);
+                Status::from(refusal)
+            };
+            session::run(context, admission, request.into_inner(), sender, refuse).await;
             drop(place);
         });
         Ok(Response::new(outgoing))

@@ -11,6 +11,7 @@ use tokio::time::{Instant, interval_at, timeout};
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 
+use super::admission::{Admission, Shown};
 use super::hello::Hello;
 use super::outgoing::Sender;
 use super::refusal::Refusal;
@@ -38,16 +39,19 @@ const CODES: [&str; 11] = [
 ];
 
 /// Serves a stream until either end has enough, and ends it with the reason.
+///
+/// `refuse` logs why a node may not subscribe, and says it.
 pub(super) async fn run(
     context: Arc<Context>,
-    principal: Principal,
+    admission: Admission,
     inbound: Streaming<EdgeMessage>,
     outgoing: Sender,
+    refuse: impl Fn(&str, Refusal) -> Status,
 ) {
     let mut connected = None;
     let status = tokio::select! {
-        status = serve(&context, inbound, &outgoing, &mut connected) => status,
-        status = deleted(&context, &principal) => status,
+        status = serve(&context, admission.certificate.as_ref(), inbound, &outgoing, &mut connected, refuse) => status,
+        status = deleted(&context, &admission.principal) => status,
         () = outgoing.closed() => Status::cancelled("the edge has gone"),
         () = context.stop.cancelled() => Status::unavailable("the control plane is shutting down"),
     };
@@ -65,9 +69,11 @@ pub(super) async fn run(
 
 async fn serve<'a>(
     context: &'a Context,
+    certificate: Option<&Shown>,
     mut inbound: Streaming<EdgeMessage>,
     outgoing: &Sender,
     connected: &mut Option<Connected<'a>>,
+    refuse: impl Fn(&str, Refusal) -> Status,
 ) -> Status {
     let hello = match timeout(context.settings.hello_timeout, inbound.message()).await {
         Err(_) => return Status::deadline_exceeded("no hello has come"),
@@ -81,6 +87,9 @@ async fn serve<'a>(
         Ok(hello) => hello,
         Err(status) => return status,
     };
+    if certificate.is_some_and(|certificate| !certificate.may_be(&hello.node)) {
+        return refuse(&hello.node, Refusal::Node);
+    }
     let start = context.store.subscribe(hello.position.as_ref());
     // An edge that goes on from its own set enforces that version already.
     let version = match (&start.snapshot, &hello.position) {

@@ -1,8 +1,8 @@
-//! Accepting connections: a bound on their number, on the time until one says what it speaks, and on the time
-//! until an edge has shown a credential.
+//! Accepting connections: a bound on their number, on the time until one says what it speaks (the TLS handshake
+//! included), and on the time until an edge has shown a credential.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,12 +11,18 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::either::Either;
 use tonic::transport::server::Connected;
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::handshake;
+use crate::clock::Clock;
 use crate::edge::Peer;
+use crate::tls::PortTls;
 
 /// A connection must show which protocol it speaks within this time.
 pub(super) const FIRST_BYTES: Duration = Duration::from_secs(10);
@@ -32,13 +38,21 @@ pub(super) struct Acceptor {
     places: Arc<Semaphore>,
     first_bytes: Duration,
     probation: Option<Duration>,
+    guard: Option<Guard>,
+}
+
+/// The TLS of a port.
+#[derive(Clone, Debug)]
+struct Guard {
+    tls: PortTls,
+    failures: Arc<handshake::Failures>,
 }
 
 impl Acceptor {
     /// Most connections at a time, more wait to be accepted; and how long one may take to show its protocol.
     pub(super) fn new(listener: TcpListener, places: usize, first_bytes: Duration) -> Self {
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { listener, places, first_bytes, probation: None }
+        Self { listener, places, first_bytes, probation: None, guard: None }
     }
 
     /// The same for edges: a connection on which none has shown a credential within this time is closed.
@@ -46,18 +60,30 @@ impl Acceptor {
         Self { probation: Some(probation), ..self }
     }
 
-    /// The next connection.
-    pub(super) async fn accept(&self) -> Connection {
+    /// The same with TLS, if there is any.
+    pub(super) fn with_tls(self, tls: Option<PortTls>, failures: handshake::Failures) -> Self {
+        let failures = Arc::new(failures);
+        Self { guard: tls.map(|tls| Guard { tls, failures }), ..self }
+    }
+
+    /// The next connection, of which nothing has been read.
+    pub(super) async fn accept(&self) -> Arrival {
         loop {
             let place = Arc::clone(&self.places).acquire_owned().await.ok();
             match self.listener.accept().await {
                 Ok((stream, address)) => {
                     // Messages are small and waited for.
                     let _ = stream.set_nodelay(true);
-                    let greeting = Some(Greeting { seen: 0, deadline: Box::pin(sleep(self.first_bytes)) });
+                    let deadline = Box::pin(sleep(self.first_bytes));
                     let probation = self.probation.map(|time| Box::pin(sleep(time)));
-                    let peer = Peer::new(Some(address));
-                    return Connection { stream, greeting, peer, probation, _place: place };
+                    return Arrival {
+                        stream,
+                        address,
+                        deadline,
+                        probation,
+                        guard: self.guard.clone(),
+                        place,
+                    };
                 }
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
@@ -67,24 +93,75 @@ impl Acceptor {
         }
     }
 
-    /// All connections, without an end.
+    /// All connections, without an end. One that takes its time does not hold the others up.
     pub(super) fn incoming(self) -> impl Stream<Item = io::Result<Connection>> {
-        futures_util::stream::unfold(self, async |acceptor| {
-            let connection = acceptor.accept().await;
-            Some((Ok(connection), acceptor))
-        })
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let arrival = tokio::select! {
+                    arrival = self.accept() => arrival,
+                    () = sender.closed() => return,
+                };
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    if let Some(connection) = arrival.establish().await {
+                        let _ = sender.send(Ok(connection)).await;
+                    }
+                });
+            }
+        });
+        ReceiverStream::new(receiver)
+    }
+}
+
+/// A connection that has said nothing yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    stream: TcpStream,
+    address: SocketAddr,
+    deadline: Pin<Box<Sleep>>,
+    probation: Option<Pin<Box<Sleep>>>,
+    guard: Option<Guard>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Arrival {
+    /// The connection once its TLS stands; `None` when it never will, which is logged and counted.
+    pub(super) async fn establish(self) -> Option<Connection> {
+        let Self { stream, address, mut deadline, probation, guard, place } = self;
+        let (stream, certificate) = match guard {
+            None => (Either::Left(stream), None),
+            Some(Guard { tls, failures }) => {
+                let outcome = tokio::select! {
+                    outcome = handshake::shake(&tls, stream) => outcome,
+                    () = deadline.as_mut() => Err(handshake::Failure::Slow),
+                };
+                let failed = |failure| failures.note(address, &failure);
+                let (stream, certificate) = outcome.map_err(failed).ok()?;
+                (Either::Right(Box::new(stream)), certificate)
+            }
+        };
+        let greeting = Some(Greeting { seen: 0, deadline });
+        let expiry = certificate.as_ref().map(|certificate| {
+            let rest = certificate.expires_ms().saturating_sub(Clock::System.now_ms());
+            Box::pin(sleep(Duration::from_millis(rest)))
+        });
+        let peer = Peer::new(Some(address), certificate);
+        Some(Connection { stream, greeting, peer, probation, expiry, _place: place })
     }
 }
 
 /// A connection, which has its place until it is dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
     /// Until the protocol is known.
     greeting: Option<Greeting>,
     peer: Peer,
     /// Until the peer is admitted.
     probation: Option<Pin<Box<Sleep>>>,
+    /// Until the peer's certificate is not valid any more: it comes back with its next one.
+    expiry: Option<Pin<Box<Sleep>>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -124,6 +201,13 @@ impl AsyncRead for Connection {
             } else if probation.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
+        }
+        if let Some(expiry) = &mut this.expiry
+            && expiry.as_mut().poll(context).is_ready()
+        {
+            let peer = this.peer.address().map(|address| address.to_string());
+            info!(peer, "a connection ends with the certificate that it was opened with");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
@@ -206,10 +290,10 @@ mod tests {
         let short = Duration::from_millis(100);
         let acceptor = Acceptor::new(listener, 2, short * 100).with_probation(short);
         let _client = TcpStream::connect(address).await.unwrap();
-        let mut stranger = acceptor.accept().await;
+        let mut stranger = acceptor.accept().await.establish().await.unwrap();
         assert_eq!(stranger.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let _client = TcpStream::connect(address).await.unwrap();
-        let mut edge = acceptor.accept().await;
+        let mut edge = acceptor.accept().await.establish().await.unwrap();
         edge.peer.admit();
         assert!(timeout(short * 3, edge.read_u8()).await.is_err());
     }
@@ -222,7 +306,7 @@ mod tests {
         let acceptor = Acceptor::new(listener, 1, short);
         let _clients =
             (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
-        let mut first = acceptor.accept().await;
+        let mut first = acceptor.accept().await.establish().await.unwrap();
         assert!(timeout(short, acceptor.accept()).await.is_err());
         assert_eq!(first.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(first);

@@ -54,9 +54,16 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The port at that listener within these bounds.
+    pub(super) fn acceptor(&self, listener: TcpListener) -> Acceptor {
+        Acceptor::new(listener, self.connections, self.first_bytes)
+    }
+}
+
 /// Serves until `stop`, then lets what is being answered finish. A request goes to the routes of its time.
 pub(super) async fn serve(
-    listener: TcpListener,
+    acceptor: Acceptor,
     routes: watch::Receiver<Router>,
     limits: Limits,
     stop: CancellationToken,
@@ -70,10 +77,14 @@ pub(super) async fn serve(
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
     let builder = Arc::new(builder);
-    let acceptor = Acceptor::new(listener, limits.connections, limits.first_bytes);
     let open = TaskTracker::new();
-    while let Some(connection) = stop.run_until_cancelled(acceptor.accept()).await {
-        open.spawn(answer(Arc::clone(&builder), connection, routes.clone(), limits, stop.clone()));
+    while let Some(arrival) = stop.run_until_cancelled(acceptor.accept()).await {
+        let (builder, routes, stop) = (Arc::clone(&builder), routes.clone(), stop.clone());
+        open.spawn(async move {
+            if let Some(Some(connection)) = stop.run_until_cancelled(arrival.establish()).await {
+                answer(builder, connection, routes, limits, stop).await;
+            }
+        });
     }
     drop(acceptor);
     open.close();

@@ -113,9 +113,11 @@ fn the_configuration_that_is_shown_is_complete_and_has_the_defaults() {
     for section in [
         "",
         "[listen]\n",
+        "[tls]\n",
         "[log]\n",
         "[feed]\n",
         "[edge]\n",
+        "[[edge.identities]]\n",
         "[inlets]\n",
         "[[issuers]]\n",
         "[[ssf]]\n",

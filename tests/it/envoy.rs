@@ -10,4 +10,5 @@ mod reload;
 mod status_list;
 mod streams;
 mod support;
+mod tls;
 mod traps;

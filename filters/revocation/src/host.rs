@@ -8,6 +8,7 @@
 
 use std::ptr::{null, null_mut};
 
+use percent_encoding::percent_decode;
 use portcullis_core::pairs;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::LogLevel;
@@ -297,7 +298,8 @@ pub(crate) fn close_message() -> String {
     let message = received(|bytes, size| unsafe { abi::proxy_get_status(&raw mut code, bytes, size) });
     let message = message.ok().flatten().unwrap_or_default();
     // It goes into a log: one line, and not for ever.
-    String::from_utf8_lossy(&message).chars().filter(|symbol| !symbol.is_control()).take(300).collect()
+    let text = percent_decode(&message).decode_utf8_lossy();
+    text.chars().filter(|symbol| !symbol.is_control()).take(300).collect()
 }
 
 /// What kind of metric; the numbers are the ABI's.

@@ -21,7 +21,8 @@ async fn port(limits: Limits) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let slow = || async { tokio::time::sleep(3 * SHORT).await };
     let router = Router::new().route("/", get(async || "here")).route("/slow", get(slow));
-    tokio::spawn(serve(listener, watch::Sender::new(router).subscribe(), limits, CancellationToken::new()));
+    let routes = watch::Sender::new(router).subscribe();
+    tokio::spawn(serve(limits.acceptor(listener), routes, limits, CancellationToken::new()));
     address
 }
 

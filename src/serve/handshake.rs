@@ -1,0 +1,109 @@
+//! The TLS handshake, and why it fails, in words for whoever has configured either end.
+
+use std::io;
+use std::net::SocketAddr;
+
+use rustls::{AlertDescription, CertificateError, Error};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::warn;
+
+use crate::config::Port;
+use crate::metrics::Metrics;
+use crate::quiet::Quiet;
+use crate::tls::{Certificate, PortTls};
+
+/// Why a handshake fails.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("nothing came in time")]
+    Slow,
+    #[error("the peer does not speak TLS: give its cluster a transport socket with TLS, or its URL https")]
+    Plaintext,
+    #[error("the peer shows no certificate: give it one of an authority in tls.edge_ca_file")]
+    NoCertificate,
+    #[error("the peer's certificate has expired: renew it")]
+    Expired,
+    #[error("the peer's certificate is of an authority that is not in tls.edge_ca_file")]
+    Authority,
+    #[error("the peer's certificate is refused: {0}")]
+    Refused(String),
+    #[error(
+        "the peer does not accept our certificate ({0}): does it trust its authority, and is the name that it asks for in it?"
+    )]
+    Distrusted(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Self {
+        let tls = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+        match tls {
+            None => Self::Other(error.to_string()),
+            Some(Error::InvalidMessage(_)) => Self::Plaintext,
+            Some(Error::NoCertificatesPresented) => Self::NoCertificate,
+            Some(Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            )) => Self::Expired,
+            Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => Self::Authority,
+            Some(Error::InvalidCertificate(error)) => Self::Refused(error.to_string()),
+            Some(Error::AlertReceived(
+                alert @ (AlertDescription::UnknownCA
+                | AlertDescription::BadCertificate
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown),
+            )) => Self::Distrusted(format!("{alert:?}")),
+            Some(error) => Self::Other(error.to_string()),
+        }
+    }
+
+    /// What tells reasons apart.
+    const fn kind(&self) -> u8 {
+        match self {
+            Self::Slow => 0,
+            Self::Plaintext => 1,
+            Self::NoCertificate => 2,
+            Self::Expired => 3,
+            Self::Authority => 4,
+            Self::Refused(_) => 5,
+            Self::Distrusted(_) => 6,
+            Self::Other(_) => 7,
+        }
+    }
+}
+
+/// Makes the connection secure; the certificate is the peer's, if it was asked for one.
+pub(super) async fn shake(
+    tls: &PortTls,
+    stream: TcpStream,
+) -> Result<(TlsStream<TcpStream>, Option<Certificate>), Failure> {
+    let stream = TlsAcceptor::from(tls.config()).accept(stream).await.map_err(|error| Failure::of(&error))?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let certificate = shown.map(Certificate::read).transpose();
+    let certificate = certificate.map_err(|error| Failure::Refused(error.to_string()))?;
+    Ok((stream, certificate))
+}
+
+/// Counts and logs the failures of a port.
+#[derive(Debug)]
+pub(super) struct Failures {
+    port: Port,
+    metrics: Metrics,
+    quiet: Quiet<u8>,
+}
+
+impl Failures {
+    pub(super) fn new(port: Port, metrics: Metrics) -> Self {
+        Self { port, metrics, quiet: Quiet::default() }
+    }
+
+    pub(super) fn note(&self, peer: SocketAddr, failure: &Failure) {
+        self.metrics.handshake_failed(self.port);
+        if self.quiet.is_due(Some(peer.ip()), failure.kind(), Instant::now()) {
+            warn!(%peer, port = self.port.name(), "no TLS with a peer: {failure}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod convert;
 mod edges;
 mod error;
 mod events;
+mod filter;
 mod health;
 mod inlets;
 mod issuers;
@@ -24,16 +25,19 @@ mod revocations;
 mod ssf;
 mod take_back;
 
+use std::sync::Arc;
+
 use axum::routing::get;
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::control::ControlError;
 use crate::inlets::Inlets;
+use crate::modules::Modules;
 
-/// All routes: `/v1`, `/inlets`, `/livez`, `/readyz`, `/metrics`, and problem documents for everything else.
-pub fn router(inlets: Inlets) -> Router {
+/// All routes: `/v1`, `/inlets`, `/filter`, `/livez`, `/readyz`, `/metrics`, and problem documents for everything else.
+pub fn router(inlets: Inlets, modules: Arc<Modules>) -> Router {
     let control = inlets.control().clone();
     let (routes, _document) = routes().split_for_parts();
     routes
@@ -41,15 +45,20 @@ pub fn router(inlets: Inlets) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(middleware::from_fn(observe::bound))
         .layer(middleware::from_fn_with_state(control, observe::count))
+        .layer(Extension(modules))
         .with_state(inlets)
 }
 
-/// What there is while the log is being read: the process lives, and everything else is not ready.
-pub fn starting() -> Router {
+/// What there is while the log is being read: the process lives, and filters can be fetched; everything else is not
+/// ready.
+pub fn starting(modules: Arc<Modules>) -> Router {
     Router::new()
         .route("/livez", get(health::live))
+        .route("/filter", get(filter::list))
+        .route("/filter/{name}", get(filter::read))
         .fallback(async || error::ApiError::from(ControlError::NotReady))
         .layer(middleware::from_fn(observe::bound))
+        .layer(Extension(modules))
 }
 
 fn routes() -> OpenApiRouter<Inlets> {
@@ -69,6 +78,8 @@ fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(ssf::read, ssf::add, ssf::remove))
         .routes(routes!(ssf::verify))
         .routes(routes!(ssf::set_status))
+        .routes(routes!(filter::list))
+        .routes(routes!(filter::read))
         .routes(routes!(openapi::document))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

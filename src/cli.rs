@@ -122,7 +122,7 @@ impl Cli {
             Verb::Issuers(verb) => verb.run(remote, &out),
             Verb::Inlet(verb) => verb.run(remote, &out),
             Verb::Ssf(verb) => verb.run(remote, &out),
-            Verb::Config(verb) => verb.run(&out),
+            Verb::Config(verb) => verb.run(remote, &out),
             Verb::Completions(verb) => verb.run(&out),
             Verb::Man => completions::man(&out),
         };

@@ -16,9 +16,9 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use crate::api::model::{
-    CapturedMessage, CheckAnswer, CheckRequest, Edges, Events, InletAnswer, Issuers, Keys, NewKey,
-    NewKeyAnswer, NewRevocation, NewStreamStatus, Problem, Revocation, RevocationAnswer, Revocations, Secret,
-    Stream, TakeBack, Verification,
+    CapturedMessage, CheckAnswer, CheckRequest, Edges, Events, FilterModules, InletAnswer, Issuers, Keys,
+    NewKey, NewKeyAnswer, NewRevocation, NewStreamStatus, Problem, Revocation, RevocationAnswer, Revocations,
+    Secret, Stream, TakeBack, Verification,
 };
 
 pub use batch::BatchResults;
@@ -152,6 +152,11 @@ impl Client {
     /// `GET /v1/issuers`.
     pub fn issuers(&self) -> Result<Answer<Issuers>, ClientError> {
         self.get("/v1/issuers", &[])
+    }
+
+    /// `GET /filter`.
+    pub fn filters(&self) -> Result<Answer<FilterModules>, ClientError> {
+        self.get("/filter", &[])
     }
 
     /// `POST /v1/inlets/{inlet}/try`.

@@ -37,6 +37,8 @@ pub struct Config {
     pub listen: Listen,
     /// TLS on them.
     pub tls: Option<Tls>,
+    /// The compiled filters to hand out, the current one first; `None` for the one beside the binary.
+    pub filter_files: Option<Vec<PathBuf>>,
     /// The durable log.
     pub log: Log,
     /// Changes for edges that come back.
@@ -169,6 +171,7 @@ impl Default for Config {
                 edge: SocketAddr::from(([127, 0, 0, 1], 8471)),
             },
             tls: None,
+            filter_files: None,
             log: Log { retention: Duration::from_secs(90 * 86_400), max_bytes: 0 },
             feed: Feed { history: 100_000 },
             edge: Edge {

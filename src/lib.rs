@@ -26,6 +26,7 @@ pub mod inlets;
 pub mod issuers;
 pub mod log;
 pub mod metrics;
+pub mod modules;
 pub mod outbound;
 mod quiet;
 pub mod serve;

@@ -27,6 +27,7 @@ use crate::edge::{self, EdgeService};
 use crate::inlets::Inlets;
 use crate::log::{DataDir, LogError, OpenError, SqliteLog};
 use crate::metrics::Metrics;
+use crate::modules::{ModuleError, Modules};
 use crate::outbound::{CaError, Outbound};
 use crate::tls::{Tls, TlsError};
 
@@ -74,6 +75,9 @@ pub enum ServeError {
     /// The certificate authorities cannot be used.
     #[error(transparent)]
     Authorities(#[from] CaError),
+    /// A filter cannot be handed out.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
     /// The files of `[tls]` cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -113,6 +117,7 @@ pub async fn serve(
             return Err(ServeError::Plaintext { key, address });
         }
     }
+    let modules = Arc::new(Modules::load(config.filter_files.as_deref())?);
     let metrics = Metrics::default();
     let tls = config.tls.clone().map(|tls| Tls::load(tls, Clock::System, metrics.clone())).transpose()?;
     let tls = tls.map(Arc::new);
@@ -127,7 +132,7 @@ pub async fn serve(
     let halt = CancellationToken::new();
     // Whatever stops the start stops what has been started.
     let _halted = halt.clone().drop_guard();
-    let routes = watch::Sender::new(crate::api::starting());
+    let routes = watch::Sender::new(crate::api::starting(Arc::clone(&modules)));
     let limits = http::Limits::default();
     let (port_tls, failures) = guard(Port::Http);
     let http = limits.acceptor(http).with_tls(port_tls, failures);
@@ -158,7 +163,7 @@ pub async fn serve(
         .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
     let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams, &config.status_lists);
-    drop(routes.send_replace(crate::api::router(inlets.clone())));
+    drop(routes.send_replace(crate::api::router(inlets.clone(), modules)));
     let streams = tokio::spawn(crate::inlets::ssf::keep_up(inlets.clone(), halt.clone()));
     let lists = tokio::spawn(crate::inlets::status_list::keep_up(inlets, halt.clone()));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));

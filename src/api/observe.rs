@@ -14,7 +14,7 @@ use crate::control::Control;
 /// Until a request must be answered: the longest `?wait=`, and time for the log.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Counts a request by its route, and keeps its answer out of caches.
+/// Counts a request by its route, and keeps its answer out of caches unless it says that it may be kept.
 pub(super) async fn count(State(control): State<Control>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = known(request.method());
@@ -22,7 +22,7 @@ pub(super) async fn count(State(control): State<Control>, request: Request, next
     let route =
         request.extensions().get::<MatchedPath>().map_or("unmatched".into(), |path| path.as_str().to_owned());
     let mut response = next.run(request).await;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     control.metrics().http_request(method, &route, response.status().as_u16(), started.elapsed());
     response

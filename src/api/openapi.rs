@@ -88,6 +88,8 @@ pub(super) struct TransmitterProblems;
 pub(super) struct TransmitterBodyProblems;
 /// The problem of a probe.
 pub(super) struct NotReadyProblem;
+/// The problem of a file that is not there.
+pub(super) struct NoSuchItem;
 
 impl IntoResponses for TransmitterProblems {
     fn responses() -> Responses {
@@ -152,6 +154,12 @@ impl IntoResponses for TakeBackProblems {
 impl IntoResponses for NotReadyProblem {
     fn responses() -> Responses {
         problems(&[503])
+    }
+}
+
+impl IntoResponses for NoSuchItem {
+    fn responses() -> Responses {
+        problems(&[404])
     }
 }
 

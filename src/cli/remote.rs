@@ -26,7 +26,7 @@ pub(super) struct Remote {
     key_file: Option<PathBuf>,
 
     /// Certificate authorities to trust for https, in PEM, instead of the public ones
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "PORTCULLIS_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
     /// Print exactly the JSON that the control plane answered
@@ -41,6 +41,11 @@ impl std::fmt::Debug for Remote {
 }
 
 impl Remote {
+    /// Where it listens.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A client of it.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let key = match &self.key_file {

@@ -21,7 +21,8 @@ pub struct Keys {
 const ADMIN_KEY: &str = "PORTCULLIS_ADMIN_KEY";
 const EDGE_KEY: &str = "PORTCULLIS_EDGE_KEY";
 /// Read by the command line and by the project's own tests.
-const ELSEWHERE: [&str; 4] = ["PORTCULLIS_URL", "PORTCULLIS_KEY", "PORTCULLIS_BIN", "PORTCULLIS_FILTER"];
+const ELSEWHERE: [&str; 5] =
+    ["PORTCULLIS_URL", "PORTCULLIS_KEY", "PORTCULLIS_CA_FILE", "PORTCULLIS_BIN", "PORTCULLIS_FILTER"];
 const MIN_SECRET_BYTES: usize = 16;
 
 type Set = fn(&mut Config, &str) -> Result<(), String>;
@@ -37,6 +38,9 @@ const VARIABLES: &[(&str, Set)] = &[
     ("PORTCULLIS_TLS_EDGE_CA_FILE", |config, text| set(&mut tls(config).edge_ca_file, path(text).map(Some))),
     ("PORTCULLIS_TLS_PORTS", |config, text| {
         set(&mut tls(config).ports, text.split(',').map(str::parse).collect())
+    }),
+    ("PORTCULLIS_FILTER_FILES", |config, text| {
+        set(&mut config.filter_files, Ok::<_, Infallible>(Some(text.split(',').map(Into::into).collect())))
     }),
     ("PORTCULLIS_LOG_RETENTION", |config, text| set(&mut config.log.retention, positive(text))),
     ("PORTCULLIS_LOG_MAX_BYTES", |config, text| set(&mut config.log.max_bytes, text.parse())),

@@ -1,7 +1,7 @@
 //! `portcullis.toml`: what may stand in it, and from there to a valid [`Config`].
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_core::CutoffClaim;
@@ -23,6 +23,7 @@ struct File {
     strict_issuers: Option<bool>,
     listen: Listen,
     tls: Option<TlsSection>,
+    filter: Filter,
     log: Log,
     feed: Feed,
     edge: Edge,
@@ -38,6 +39,12 @@ struct File {
 struct Listen {
     http: Option<Spanned<String>>,
     edge: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Filter {
+    files: Option<Vec<PathBuf>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -114,6 +121,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     source.set(&mut config.listen.http, "listen.http", file.listen.http, address)?;
     source.set(&mut config.listen.edge, "listen.edge", file.listen.edge, address)?;
     config.tls = file.tls.map(|tls| tls.read(&source)).transpose()?;
+    config.filter_files = file.filter.files;
     source.set(&mut config.log.retention, "log.retention", file.log.retention, positive)?;
     config.log.max_bytes = file.log.max_bytes.unwrap_or(config.log.max_bytes);
     config.feed.history = file.feed.history.unwrap_or(config.feed.history);

@@ -5,6 +5,7 @@ mod bad_input;
 mod batch;
 mod check;
 mod events;
+mod filter;
 mod keys;
 mod openapi;
 mod operation;

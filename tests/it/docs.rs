@@ -114,6 +114,7 @@ fn the_configuration_that_is_shown_is_complete_and_has_the_defaults() {
         "",
         "[listen]\n",
         "[tls]\n",
+        "[filter]\n",
         "[log]\n",
         "[feed]\n",
         "[edge]\n",

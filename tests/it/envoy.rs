@@ -6,6 +6,7 @@ mod config;
 mod gate;
 mod oidc_provider;
 mod outage;
+mod printed;
 mod reload;
 mod status_list;
 mod streams;

@@ -36,6 +36,7 @@ const EXAMPLE: &str = include_str!("../../../envoy/envoy.yaml");
 pub struct Bootstrap {
     /// What the caller asked for, in order, applied when the files are written.
     changes: Vec<Change>,
+    printed: Option<String>,
     upstream: Option<SocketAddr>,
     control_plane: Option<SocketAddr>,
     filter: Option<PathBuf>,
@@ -59,6 +60,7 @@ impl Bootstrap {
     pub fn new() -> Self {
         Self {
             changes: Vec::new(),
+            printed: None,
             upstream: None,
             control_plane: None,
             filter: None,
@@ -67,6 +69,12 @@ impl Bootstrap {
             concurrency: 1,
             log_level: "info".to_owned(),
         }
+    }
+
+    /// A whole configuration that `portcullis config envoy` has printed: nothing is filled in but what others of these
+    /// methods say, a free port, and where the access log goes.
+    pub fn printed(text: &str) -> Self {
+        Self { printed: Some(text.to_owned()), ..Self::new() }
     }
 
     /// Worker threads.
@@ -175,16 +183,20 @@ impl Bootstrap {
 
     /// The configuration for an Envoy whose files are in `dir`, and its listeners if they are dynamic.
     pub(crate) fn render(self, dir: &Path) -> Result<Rendered> {
-        let example = serde_saphyr::from_str(EXAMPLE).context("envoy/envoy.yaml is not YAML")?;
-        let mut edit = Edit { config: example };
+        let text = self.printed.as_deref().unwrap_or(EXAMPLE);
+        let mut edit =
+            Edit { config: serde_saphyr::from_str(text).context("the configuration is not YAML")? };
         edit.free_ports()?;
         edit.access_log(&dir.join(ACCESS_LOG))?;
-        edit.cluster_address(edit::SERVICE, self.upstream.unwrap_or(NOBODY))?;
-        edit.cluster_address(edit::CONTROL_PLANE, self.control_plane.unwrap_or(NOBODY))?;
+        if self.printed.is_none() {
+            edit.cluster_address(edit::SERVICE, self.upstream.unwrap_or(NOBODY))?;
+            edit.cluster_address(edit::CONTROL_PLANE, self.control_plane.unwrap_or(NOBODY))?;
+            if self.filter.is_none() {
+                edit.remove_http_filter(edit::FILTER)?;
+            }
+        }
         if let Some(filter) = self.filter {
             edit.filter_file(&filter)?;
-        } else {
-            edit.remove_http_filter(edit::FILTER)?;
         }
         if !self.with_issuer {
             edit.remove_http_filter(edit::JWT_AUTHN)?;

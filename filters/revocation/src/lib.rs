@@ -19,5 +19,15 @@ mod entry {
     }}
 }
 
+/// A custom section of the module with the release that it is of, for whoever holds the file.
+#[expect(unsafe_code, reason = "a section of a name of its own holds nothing else")]
+#[used]
+#[unsafe(link_section = "portcullis.version")]
+static VERSION: [u8; env!("CARGO_PKG_VERSION").len()] = {
+    let mut version = [0; env!("CARGO_PKG_VERSION").len()];
+    version.copy_from_slice(env!("CARGO_PKG_VERSION").as_bytes());
+    version
+};
+
 /// The level of the SDK's logger until the host has been asked.
 const DEFAULT_LEVEL: LogLevel = LogLevel::Info;

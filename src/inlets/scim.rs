@@ -17,6 +17,7 @@ use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
 mod change;
+mod endpoint;
 mod error;
 pub mod filter;
 pub(super) mod mapping;
@@ -31,6 +32,7 @@ pub use error::{ErrorKind, ScimError};
 use super::{Cause, Inbound, Inlets, Peer, Protocol, Reading, Refused};
 use crate::control::{ControlError, Received, printable};
 
+const ROOT: &str = "/inlets/scim/v2";
 const PREFIX: &str = "/inlets/scim/v2/";
 const USERS: &str = "/inlets/scim/v2/Users";
 const MEDIA_TYPE: &str = "application/scim+json";
@@ -59,7 +61,7 @@ pub(crate) struct ScimErrorBody {
 async fn serve(inlets: &Inlets, request: Request) -> Response {
     let Peer(peer) = request.extensions().get().copied().unwrap_or_default();
     let address = inlets.address(peer, request.headers());
-    let reads = request.method() == Method::GET;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let handled = async {
         let inbound = super::serve::inbound(inlets, request, address).await?;
         match reads {
@@ -164,6 +166,8 @@ impl Protocol for Scim {
             | Cause::Rule { code: "issuer_of_key" | "filter_forbidden", .. }
             | Cause::Control(ControlError::Scope(_) | ControlError::Issuer(_)) => (StatusCode::FORBIDDEN, ""),
             Cause::Rule { code: "not_found", .. } => (StatusCode::NOT_FOUND, ""),
+            Cause::Rule { code: "method_not_allowed", .. } => (StatusCode::METHOD_NOT_ALLOWED, ""),
+            Cause::Rule { code: "not_implemented", .. } => (StatusCode::NOT_IMPLEMENTED, ""),
             Cause::Rule { code: "uniqueness", .. } => (StatusCode::CONFLICT, "uniqueness"),
             Cause::Rule { code, .. } => {
                 let kind = ErrorKind::ALL.into_iter().find(|kind| kind.code() == *code);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::http::Method;
 use portcullis_core::json::Json;
 
+use super::endpoint::Endpoint;
 use super::error::ErrorKind;
-use super::{USERS, mapping, patch, user};
+use super::{mapping, patch, user};
 use crate::auth::{Caller, Scope};
 use crate::config::Issuer;
 use crate::control::{Effect, NewRevocation};
@@ -41,16 +42,11 @@ pub(super) fn sender(inbound: &Inbound, inlets: &Inlets) -> Result<(Caller, Arc<
 /// What a request changes.
 pub(super) fn understand(inbound: &Inbound, inlets: &Inlets) -> Result<Change, Refused> {
     let (caller, issuer) = sender(inbound, inlets)?;
-    let segments = inbound.segments_after(USERS)?;
-    let id = segments.first().cloned();
-    let (signal, known) = match (inbound.method.as_str(), id) {
-        ("POST", None) => ("user created", None),
-        ("PUT", Some(id)) => ("user replaced", Some(id)),
-        ("PATCH", Some(id)) => ("user changed", Some(id)),
-        ("DELETE", Some(id)) => ("user deleted", Some(id)),
-        _ => return Err(Cause::Syntax("not a change of a user: method and path do not fit".into()).into()),
-    };
     let mut refused = Refused { issuer: issuer.issuer.clone(), ..Refused::unread(Cause::Replayed) };
+    let (signal, known) = match asked(inbound) {
+        Ok(asked) => asked,
+        Err(cause) => return Err(Refused { cause, ..refused }),
+    };
     refused.signal = signal.into();
     let read = || {
         let before = known.map(|id| find(inlets, &issuer, &id)).transpose()?;
@@ -62,6 +58,17 @@ pub(super) fn understand(inbound: &Inbound, inlets: &Inlets) -> Result<Change, R
         Ok(Change { reading, id })
     };
     read().map_err(|cause| Refused { cause, ..refused })
+}
+
+/// What a request asks for, in words, and of which user; `None`: of a new one.
+fn asked(inbound: &Inbound) -> Result<(&'static str, Option<String>), Cause> {
+    Ok(match (inbound.method.as_str(), Endpoint::of(inbound)?) {
+        ("POST", Endpoint::Users) => ("user created", None),
+        ("PUT", Endpoint::User(id)) => ("user replaced", Some(id)),
+        ("PATCH", Endpoint::User(id)) => ("user changed", Some(id)),
+        ("DELETE", Endpoint::User(id)) => ("user deleted", Some(id)),
+        _ => return Err(Cause::rule("method_not_allowed", "what is at this path does not take this method")),
+    })
 }
 
 /// A user that there is.

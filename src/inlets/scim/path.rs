@@ -84,6 +84,8 @@ impl Path {
                 let (filter, rest) = Filter::parse_in_brackets(inner)?;
                 (Some(filter), rest)
             }
+            // Only what has several values is chosen from.
+            Some(_) if Attribute::named(name, false).is_some() => return Err(wrong()),
             // The filter is over what is not kept.
             Some(inner) => (None, inner.rsplit_once(']').ok_or_else(wrong)?.1),
             None => (None, rest),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::endpoint::Endpoint;
 use super::error::ErrorKind;
 use super::filter::Filter;
 use super::path::USER_SCHEMA;
@@ -21,27 +22,25 @@ const MAX_RESULTS: usize = 200;
 /// The answer to a GET.
 pub(super) fn answer(inbound: &Inbound, inlets: &Inlets) -> Result<(StatusCode, Value), Cause> {
     let (_, issuer) = change::sender(inbound, inlets)?;
-    let segments = inbound.segments_after(PREFIX)?;
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let ok = |value| Ok((StatusCode::OK, value));
-    match segments.as_slice() {
-        ["Users"] => ok(list(inbound, inlets, &issuer.issuer)?),
-        ["Users", id] => {
-            let kept = inlets.control().users(|users| users.get(&issuer.issuer, id));
+    let value = match Endpoint::of(inbound)? {
+        Endpoint::Users => list(inbound, inlets, &issuer.issuer)?,
+        Endpoint::User(id) => {
+            let kept = inlets.control().users(|users| users.get(&issuer.issuer, &id));
             let kept = kept.ok_or_else(|| not_found("user"))?;
-            ok(user::write(&kept, &location(inlets)))
+            user::write(&kept, &location(inlets))
         }
         // RFC 7644 section 4: nothing of this can be filtered.
         _ if parameter(inbound, "filter").is_some() => {
-            Err(Cause::rule("filter_forbidden", "this cannot be filtered"))
+            return Err(Cause::rule("filter_forbidden", "this cannot be filtered"));
         }
-        ["ServiceProviderConfig"] => ok(config()),
-        ["ResourceTypes"] => ok(whole(&[resource_type()])),
-        ["ResourceTypes", "User"] => ok(resource_type()),
-        ["Schemas"] => ok(whole(&[schema()])),
-        ["Schemas", id] if id.eq_ignore_ascii_case(USER_SCHEMA) => ok(schema()),
-        _ => Err(not_found("resource")),
-    }
+        Endpoint::Config => config(),
+        Endpoint::ResourceTypes => whole(&[resource_type()]),
+        Endpoint::ResourceType(name) if name == "User" => resource_type(),
+        Endpoint::Schemas => whole(&[schema()]),
+        Endpoint::Schema(urn) if urn.eq_ignore_ascii_case(USER_SCHEMA) => schema(),
+        Endpoint::ResourceType(_) | Endpoint::Schema(_) => return Err(not_found("resource")),
+    };
+    Ok((StatusCode::OK, value))
 }
 
 /// Where users are, for others.

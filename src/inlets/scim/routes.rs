@@ -2,14 +2,25 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use axum::routing::any;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ScimProblems, serve};
+use super::{PREFIX, ROOT, ScimProblems, serve};
 use crate::inlets::Inlets;
 
-/// All of them.
+/// All of them, and SCIM's own errors for every other path and method below its root.
 pub(in crate::inlets) fn all() -> OpenApiRouter<Inlets> {
+    let (routes, document) = documented().split_for_parts();
+    let routes = routes
+        .method_not_allowed_fallback(refuse)
+        .route(ROOT, any(refuse))
+        .route(PREFIX, any(refuse))
+        .route(&format!("{PREFIX}{{*path}}"), any(refuse));
+    OpenApiRouter::with_openapi(document).merge(OpenApiRouter::from(routes))
+}
+
+fn documented() -> OpenApiRouter<Inlets> {
     OpenApiRouter::new()
         .routes(routes!(list_users, create_user))
         .routes(routes!(read_user, replace_user, patch_user, delete_user))
@@ -18,6 +29,11 @@ pub(in crate::inlets) fn all() -> OpenApiRouter<Inlets> {
         .routes(routes!(read_resource_type))
         .routes(routes!(list_schemas))
         .routes(routes!(read_schema))
+}
+
+/// What is no call: only the path and the method say why, and only to who may call.
+async fn refuse(State(inlets): State<Inlets>, request: Request) -> Response {
+    serve(&inlets, request).await
 }
 
 /// SCIM: find users

@@ -1,6 +1,14 @@
 //! SCIM: users come, change, go, and so does their access.
 
-use portcullis_testbed::{ControlPlane, Issuer, Reply};
+mod access;
+mod paths;
+mod query;
+mod refusals;
+mod spellings;
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use portcullis_testbed::{Call, ControlPlane, Issuer, Reply};
 use serde_json::{Value, json};
 
 use super::support::{SETTINGS, events, last_received, now, rejected_as};
@@ -15,18 +23,28 @@ struct Stage {
     issuer: Issuer,
     plane: ControlPlane,
     key: String,
+    calls: AtomicU16,
 }
 
 impl Stage {
     async fn new(settings: &str) -> Self {
         let issuer = Issuer::start().await.unwrap();
-        let plane = setup().issuer(&issuer, &format!("{SETTINGS}\n{settings}")).start().await.unwrap();
+        let setup = setup().issuer(&issuer, &format!("{SETTINGS}\n{settings}"));
+        let setup = setup.env("PORTCULLIS_INLETS_TRUSTED_PROXIES", "127.0.0.0/8");
+        let plane = setup.start().await.unwrap();
         let key = key(&plane, &["revoke"], &[issuer.name()]).await;
-        Self { issuer, plane, key }
+        Self { issuer, plane, key, calls: AtomicU16::new(0) }
+    }
+
+    /// A call that nobody authenticates, each of another address: of one, not every refusal is written down by itself.
+    fn bare(&self, method: &str, path: &str) -> Call {
+        let [high, low] = self.calls.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let call = self.plane.api().call(method.parse().unwrap(), path);
+        call.header("x-forwarded-for", format!("10.9.{high}.{low}"))
     }
 
     async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
-        let call = self.plane.api().call(method.parse().unwrap(), path).bearer(&self.key);
+        let call = self.bare(method, path).bearer(&self.key);
         let call = match body {
             Some(body) => call.header("content-type", "application/scim+json").body(body.to_string()),
             None => call,
@@ -78,6 +96,15 @@ fn wrong(reply: &Reply, status: u16, scim_type: &str) {
     assert_eq!(body["status"], status.to_string());
     assert_eq!(body["scimType"].as_str().unwrap_or_default(), scim_type, "{body}");
     assert!(!body["detail"].as_str().unwrap().is_empty());
+}
+
+/// As [`wrong`], and in the audit trail by that code, with what was asked for.
+async fn refused(stage: &Stage, reply: &Reply, (status, scim_type): (u16, &str), check: &str, signal: &str) {
+    wrong(reply, status, scim_type);
+    let received = last_received(&stage.plane).await;
+    assert_eq!((&received["inlet"], &received["refused"]), (&json!("scim"), &json!(check)), "{received}");
+    assert_eq!(received["signal"].as_str().unwrap_or_default(), signal, "{received}");
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
 }
 
 #[tokio::test]

@@ -179,3 +179,120 @@ async fn a_limited_key_is_told_nothing_of_other_issuers_tokens() {
     let reply = send(&plane, INTROSPECT, &format!("Bearer {limited}"), &form).await;
     assert_eq!(reply.json().unwrap(), json!({"active": false}));
 }
+
+/// Sends a token with these headers, and fields of the form behind it.
+async fn send_with(plane: &ControlPlane, path: &str, headers: &[(&str, &str)], form: &str) -> Reply {
+    let call = plane.api().post(path).body(form.to_owned());
+    headers.iter().fold(call, |call, (name, value)| call.header(name, value)).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_a_rule_is_answered_as_oauth_has_it() {
+    let (issuer, plane) = stage("").await;
+    let token = issuer.token().jti("t1").sign().unwrap();
+    let admin = format!("Bearer {}", plane.admin_key());
+    let (good, bad) = (("authorization", admin.as_str()), ("authorization", "Bearer nonsense"));
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let is_token = format!("token={token}");
+    // Client credentials are taken from the header only (RFC 6749 section 2.3.1: the form is optional).
+    let in_form = format!("{is_token}&client_id=client&client_secret={}", plane.admin_key());
+    let client = (401, "invalid_client", "credential");
+    let media_type = (415, "invalid_request", "unsupported_media_type");
+    let syntax = (400, "invalid_request", "syntax");
+    let twice = format!("{is_token}&{is_token}");
+    let hint_twice = format!("{is_token}&token_type_hint=access_token&token_type_hint=access_token");
+    for ((status, error, check), headers, body) in [
+        (client, vec![form], is_token.as_str()),
+        (client, vec![form], &in_form),
+        (client, vec![form, bad], &in_form),
+        (client, vec![form, good, good], &is_token),
+        (client, vec![form, good, bad], &is_token),
+        (media_type, vec![good], &is_token),
+        (media_type, vec![("content-type", "application/json"), good], "{}"),
+        (media_type, vec![("content-type", "multipart/form-data"), good], &is_token),
+        (media_type, vec![form, form, good], &is_token),
+        (syntax, vec![form, good], ""),
+        (syntax, vec![form, good], "token="),
+        (syntax, vec![form, good], "Token=a"),
+        (syntax, vec![form, good], &twice),
+        (syntax, vec![form, good], &hint_twice),
+    ] {
+        for path in [REVOKE, INTROSPECT] {
+            let reply = send_with(&plane, path, &headers, body).await;
+            assert_eq!(reply.status, status, "{path} {check}: {}", reply.text());
+            let answer = reply.json().unwrap();
+            assert_eq!(answer["error"], error, "{path} {check}");
+            assert!(!answer["error_description"].as_str().unwrap().is_empty());
+            assert_eq!(reply.header("content-type"), Some("application/json"));
+            assert_eq!(reply.header("cache-control"), Some("no-store"));
+            let challenge = reply.header("www-authenticate").map(|text| text.split(' ').next().unwrap());
+            assert_eq!(challenge, (status == 401).then_some("Bearer"), "{path} {check}");
+            let metrics = plane.api().get("/metrics").send().await.unwrap().text();
+            let (_, name) = path.rsplit_once('/').unwrap();
+            assert!(metrics.contains(&format!("inlet=\"{name}\",outcome=\"{check}\"")), "{path} {check}");
+        }
+    }
+    assert!(!is_revoked(&plane, &token).await);
+    // Refusals of the one that changes something are in the audit trail; the first ten of an address by themselves.
+    let received = events(&plane, "received").await;
+    assert_eq!(received.len(), 10);
+    assert!(
+        received.iter().all(|event| event["inlet"] == "revoke" && event["refused"].is_string()),
+        "{received:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_hint_is_only_a_hint() {
+    let (issuer, plane) = stage("").await;
+    let admin = format!("Bearer {}", plane.admin_key());
+    for (index, hint) in
+        ["", "access_token", "refresh_token", "urn:example:other", "%20", "a%22b"].into_iter().enumerate()
+    {
+        let token = issuer.token().jti(&format!("t{index}")).sign().unwrap();
+        let form = format!("token={token}&token_type_hint={hint}&unknown=x");
+        let reply = send(&plane, INTROSPECT, &admin, &form).await;
+        assert_eq!((reply.status.as_u16(), &reply.json().unwrap()["active"]), (200, &json!(true)), "{hint}");
+        let reply = send(&plane, REVOKE, &admin, &form).await;
+        assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, ""), "{hint}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert!(is_revoked(&plane, &token).await, "{hint}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_inactive_token_no_more_is_said_than_that() {
+    let (issuer, plane) = stage("").await;
+    let admin = format!("Bearer {}", plane.admin_key());
+    let stranger = portcullis_testbed::Issuer::start().await.unwrap();
+    stranger.rotate().await.unwrap();
+    let by_jti = issuer.token().sub("bob").jti("revoked").sign().unwrap();
+    let nameless = issuer.token().sub("carol").sign().unwrap();
+    for token in [&by_jti, &nameless, "opaque-1"] {
+        assert_eq!(revoke(&plane, token).await.status, 200);
+    }
+    let subject = json!({"kind": "subject", "issuer": issuer.name(), "value": "alice"});
+    assert_eq!(post(&plane, "/v1/revocations", subject).await.status, 201);
+    for (what, token) in [
+        ("expired", issuer.token().sub("dave").iat(now() - 60).claim("exp", now() - 5).sign().unwrap()),
+        ("not yet valid", issuer.token().sub("dave").claim("nbf", now() + 60).sign().unwrap()),
+        ("a stranger's", stranger.token().sub("dave").sign().unwrap()),
+        ("a stranger's in the issuer's name", stranger.token().claim("iss", issuer.name()).sign().unwrap()),
+        (
+            "with the issuer's kid too",
+            stranger.token().claim("iss", issuer.name()).header("kid", issuer.kid()).sign().unwrap(),
+        ),
+        ("revoked by its jti", by_jti),
+        ("revoked by its hash", nameless),
+        ("revoked by its subject", issuer.token().sub("alice").iat(now() - 5).sign().unwrap()),
+        ("opaque and revoked", "opaque-1".to_owned()),
+        ("opaque", "opaque-2".to_owned()),
+        ("garbage", "%00%ff".to_owned()),
+        ("long", "x".repeat(20_000)),
+    ] {
+        let reply = send(&plane, INTROSPECT, &admin, &format!("token={token}")).await;
+        assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, r#"{"active":false}"#), "{what}");
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{what}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{what}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Webhooks: each scheme with the message that breaks just one rule, the mapping, and the examples.
 
 mod entra;
+mod refusals;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

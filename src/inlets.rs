@@ -36,7 +36,7 @@ pub mod status_list;
 mod subject;
 mod webhook;
 
-pub use cause::{Cause, Refused};
+pub use cause::{Cause, Refused, Scheme};
 pub use inbound::{Inbound, Peer};
 pub(crate) use oauth::OauthError;
 pub use protocol::{Protocol, Reading};

@@ -108,6 +108,10 @@ impl Secret {
 }
 
 /// An event type to act on.
+///
+/// The members that an event must have besides its subject are not required where nothing depends on them:
+/// `CredentialCompromise` counts without its `credential_type`, for whichever credential it is, what was issued with
+/// it is to end, and a refusal would leave it alive.
 #[expect(missing_docs, reason = "the variants are named as the events")]
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum EventKind {

@@ -21,6 +21,17 @@ pub struct Refused {
     pub signal: String,
 }
 
+/// How a client has tried to authenticate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// HTTP Basic (RFC 7617).
+    Basic,
+    /// A bearer token (RFC 6750).
+    Bearer,
+    /// Not at all, or with a scheme that is not known here.
+    Other,
+}
+
 /// Why a message is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Cause {
@@ -39,6 +50,14 @@ pub enum Cause {
     /// No credential, or one that is not accepted.
     #[error("{0}")]
     Credential(&'static str),
+    /// The same of an OAuth client, by what it has tried.
+    #[error("{why}")]
+    Client {
+        /// The scheme of its `Authorization`.
+        tried: Scheme,
+        /// For people.
+        why: &'static str,
+    },
     /// The key lacks a scope.
     #[error("this needs a key with the scope `{0}`")]
     Scope(Scope),
@@ -51,6 +70,14 @@ pub enum Cause {
     /// A rule of the protocol itself.
     #[error("{detail}")]
     Rule {
+        /// For machines.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// Nothing is wrong with it, and it cannot be judged now.
+    #[error("{detail}")]
+    Later {
         /// For machines.
         code: &'static str,
         /// For people.
@@ -70,6 +97,11 @@ impl Cause {
         Self::Rule { code, detail: detail.into() }
     }
 
+    /// Nothing is wrong with it, and it cannot be judged now.
+    pub fn later(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Later { code, detail: detail.into() }
+    }
+
     /// A code for machines: audit trail, metrics, `inlet try`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -80,11 +112,11 @@ impl Cause {
             Self::Body(BodyError::Broken) => "body_broken",
             Self::MediaType(_) => "unsupported_media_type",
             Self::Syntax(_) => "syntax",
-            Self::Credential(_) => "credential",
+            Self::Credential(_) | Self::Client { .. } => "credential",
             Self::Scope(_) => "scope",
             Self::Jwt(error) => error.code(),
             Self::Subject(error) => error.code(),
-            Self::Rule { code, .. } => code,
+            Self::Rule { code, .. } | Self::Later { code, .. } => code,
             Self::Replayed => "replayed",
             Self::Control(ControlError::Refused(refusal)) => refusal.code(),
             Self::Control(ControlError::Issuer(_)) => "issuer",
@@ -105,6 +137,7 @@ impl Cause {
             Self::Jwt(error) if error.is_temporary() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
             }
+            Self::Later { .. } => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
             Self::Control(error) if is_ours(error) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
             }

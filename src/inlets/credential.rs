@@ -4,7 +4,7 @@ use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Cause, Inbound, Inlets};
+use super::{Cause, Inbound, Inlets, Scheme};
 use crate::auth::{Caller, Scope, bearer};
 
 /// The holder of the API key in `Authorization`: as a bearer, or as the password of Basic with any user name.
@@ -22,6 +22,24 @@ pub(super) fn holder(inbound: &Inbound, inlets: &Inlets, inlet: &str, scope: Sco
         return Err(Cause::Scope(scope));
     }
     Ok(Caller { principal, via: inlet.into() })
+}
+
+/// The same of an OAuth client, which is told by the scheme that it has tried what is wrong.
+pub(super) fn client(inbound: &Inbound, inlets: &Inlets, inlet: &str, scope: Scope) -> Result<Caller, Cause> {
+    holder(inbound, inlets, inlet, scope).map_err(|cause| match cause {
+        Cause::Credential(why) => Cause::Client { tried: tried(inbound), why },
+        other => other,
+    })
+}
+
+/// The scheme of `Authorization`.
+fn tried(inbound: &Inbound) -> Scheme {
+    let scheme = inbound.header(AUTHORIZATION.as_str()).and_then(|value| value.split_whitespace().next());
+    match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case("basic") => Scheme::Basic,
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => Scheme::Bearer,
+        _ => Scheme::Other,
+    }
 }
 
 /// The password of Basic (RFC 7617), form-encoded as RFC 6749 section 2.3.1 wants it.

@@ -8,11 +8,11 @@ use portcullis_core::json::Json;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use super::credential::holder;
+use super::credential::client;
 use super::form::Form;
 use super::oauth::{self, ClientProblems};
 use super::serve::inbound;
-use super::{Cause, Inbound, Inlets, Peer, Refused};
+use super::{Cause, Inbound, Inlets, Peer, Refused, Scheme};
 use crate::auth::{Caller, Scope};
 use crate::control::{CheckSubject, ControlError};
 use crate::issuers::{Jws, JwtError};
@@ -70,14 +70,16 @@ pub(super) async fn receive(State(inlets): State<Inlets>, request: Request) -> R
         Err(refused) => {
             inlets.control().metrics().inlet_message(NAME, refused.cause.code());
             let (status, error) = refused.cause.general().unwrap_or_else(|| error(&refused.cause));
-            oauth::error(status, error, &refused.cause.to_string())
+            oauth::refused(status, error, &refused.cause)
         }
     }
 }
 
 fn error(cause: &Cause) -> (StatusCode, &'static str) {
     match cause {
-        Cause::Credential(_) => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        // Section 2.3: a bearer token as RFC 6750 section 3.1 has it, client credentials as RFC 6749 section 5.2.
+        Cause::Client { tried: Scheme::Bearer, .. } => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        Cause::Client { .. } => (StatusCode::UNAUTHORIZED, "invalid_client"),
         Cause::Scope(_) | Cause::Control(ControlError::Scope(_)) => {
             (StatusCode::FORBIDDEN, "unauthorized_client")
         }
@@ -86,7 +88,7 @@ fn error(cause: &Cause) -> (StatusCode, &'static str) {
 }
 
 async fn introspect(inbound: &Inbound, inlets: &Inlets) -> Result<Introspection, Cause> {
-    let caller = holder(inbound, inlets, NAME, Scope::Read)?;
+    let caller = client(inbound, inlets, NAME, Scope::Read)?;
     let form = Form::of(inbound)?;
     let raw = form.required("token")?;
     form.optional("token_type_hint")?;
@@ -103,6 +105,7 @@ async fn introspect(inbound: &Inbound, inlets: &Inlets) -> Result<Introspection,
 /// What an active token says; `None` where it is revoked.
 async fn active(raw: &str, inlets: &Inlets, caller: &Caller) -> Result<Option<Map<String, Value>>, Cause> {
     let jws = Jws::parse(raw)?;
+    jws.expect_access_token()?;
     let claims = jws.claims();
     let name = claims.issuer()?;
     // A limited key learns nothing of other issuers' tokens.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
+use super::{Cause, Scheme};
 use crate::control::printable;
 
 /// An error as RFC 6749 section 5.2 has it.
@@ -20,13 +21,30 @@ pub(crate) struct OauthError {
     error_description: String,
 }
 
-/// An error with that status.
-pub(super) fn error(status: StatusCode, error: &str, description: &str) -> Response {
+/// An error with that status, for a cause.
+pub(super) fn refused(status: StatusCode, error: &str, cause: &Cause) -> Response {
     // RFC 6749 allows ASCII without quotes and backslashes in a description.
     let plain = |char: char| if char.is_ascii_graphic() && !"\"\\".contains(char) { char } else { ' ' };
-    let description = printable(description, 300).replace(['"', '`'], "'").chars().map(plain).collect();
+    let description =
+        printable(&cause.to_string(), 300).replace(['"', '`'], "'").chars().map(plain).collect();
     let body = OauthError { error: error.to_owned(), error_description: description };
-    json(status, &body)
+    let mut response = json(status, &body);
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(cause)));
+    }
+    response
+}
+
+/// How to authenticate: by the scheme that was tried (RFC 6749 section 5.2), else as a bearer; RFC 6750 section 3.1
+/// has an error only where a bearer was there.
+const fn challenge(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Client { tried: Scheme::Basic, .. } => "Basic realm=\"portcullis\"",
+        Cause::Client { tried: Scheme::Bearer, .. } | Cause::Jwt(_) | Cause::Replayed => {
+            "Bearer realm=\"portcullis\", error=\"invalid_token\""
+        }
+        _ => "Bearer realm=\"portcullis\"",
+    }
 }
 
 /// JSON with that status, and what a client of that status should know.
@@ -35,14 +53,8 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_vec(body).unwrap_or_default();
     let mut response = (status, [(CONTENT_TYPE, "application/json")], text).into_response();
     let headers = response.headers_mut();
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
-        }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        _ => {}
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }

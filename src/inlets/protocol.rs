@@ -49,7 +49,7 @@ pub trait Protocol: Sync {
 
     /// The answer to a refused message. By default that of OAuth 2.0 (RFC 6749 section 5.2).
     fn refused(&self, status: StatusCode, error: &'static str, refused: &Refused) -> Response {
-        super::oauth::error(status, error, &refused.cause.to_string())
+        super::oauth::refused(status, error, &refused.cause)
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use portcullis_core::json::Json;
 use portcullis_core::token::{Jwt, Token, sha256_hex};
 
-use super::credential::holder;
+use super::credential::client;
 use super::form::{FORM, Form};
 use super::oauth::ClientProblems;
 use super::{Cause, Inbound, Inlets, Protocol, Reading, Refused};
@@ -80,7 +80,8 @@ impl Protocol for Revoke {
 
     fn error(&self, cause: &Cause) -> (StatusCode, &'static str) {
         match cause {
-            Cause::Credential(_) => (StatusCode::UNAUTHORIZED, "invalid_client"),
+            // Section 2.2.1 has the errors of RFC 6749 section 5.2, whatever the client has tried.
+            Cause::Client { .. } => (StatusCode::UNAUTHORIZED, "invalid_client"),
             Cause::Scope(_) | Cause::Control(ControlError::Scope(_) | ControlError::Issuer(_)) => {
                 (StatusCode::FORBIDDEN, "unauthorized_client")
             }
@@ -90,7 +91,7 @@ impl Protocol for Revoke {
 }
 
 async fn read(inbound: &Inbound, inlets: &Inlets) -> Result<Reading, Refused> {
-    let caller = holder(inbound, inlets, Revoke.name(), Scope::Revoke)?;
+    let caller = client(inbound, inlets, Revoke.name(), Scope::Revoke)?;
     let form = Form::of(inbound)?;
     let raw = form.required("token")?;
     form.optional("token_type_hint")?;
@@ -111,6 +112,12 @@ async fn read(inbound: &Inbound, inlets: &Inlets) -> Result<Reading, Refused> {
             let signed = Jws::parse(raw).map_err(Cause::from);
             match believed(inlets, signed).await {
                 Ok(issuer) => {
+                    let principal = &mut reading.caller.principal;
+                    if !principal.may_act_on(Some(&issuer)) {
+                        return Err(Cause::from(ControlError::Issuer(Some(issuer))).into());
+                    }
+                    // A hash names no issuer; the signature has shown whose token it is, and the key may act on it.
+                    principal.issuers.clear();
                     let revocation = of_jwt(&jwt, &issuer, hash);
                     reading.issuer = issuer;
                     revocation

@@ -1,8 +1,8 @@
 //! Shared Signals (SSF 1.0, CAEP 1.0, RISC 1.0): a transmitter says what has happened to sessions and accounts.
 //!
 //! `set` verifies and understands a security event token, `subject` says of whom it speaks, and both ways in end
-//! in `take`: the transmitter pushes (RFC 8935, here) or is asked (RFC 8936, `poll`). `transmitter` makes the calls to it, `manage` those that an
-//! operator wants, and `streams` holds what is known of each stream.
+//! in `take`: the transmitter pushes (RFC 8935, here) or is asked (RFC 8936, `poll`). `transmitter` makes the calls to
+//! it: `upkeep` those that are due, `manage` those that an operator wants. `streams` holds what is known of each stream.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -19,6 +19,7 @@ mod set;
 mod streams;
 mod subject;
 mod transmitter;
+mod upkeep;
 
 pub(crate) use answer::SetError;
 pub(crate) use streams::{Stream, Streams};
@@ -63,7 +64,7 @@ pub(super) async fn receive(State(inlets): State<Inlets>, request: Request) -> R
 
 /// Keeps up with all streams until `stop`.
 pub(crate) async fn keep_up(inlets: Inlets, stop: CancellationToken) {
-    let streams = inlets.streams().iter().map(|stream| poll::keep_up(&inlets, stream, &stop));
+    let streams = inlets.streams().iter().map(|stream| upkeep::keep_up(&inlets, stream, &stop));
     futures_util::future::join_all(streams).await;
 }
 
@@ -98,7 +99,7 @@ fn pushed_to<'a>(inbound: &Inbound, inlets: &'a Inlets) -> Result<&'a Stream, Re
         // Nobody learns what is wrong here, and it is worth sending again.
         let expected = secret.read().map_err(|error| {
             tracing::error!(stream = stream.settings.name, %error, "security events cannot be authenticated");
-            of_stream(Cause::rule("authorization_unavailable", "the credential cannot be checked now"))
+            of_stream(Cause::later("authorization_unavailable", "the credential cannot be checked now"))
         })?;
         let given = inbound.header(AUTHORIZATION.as_str()).unwrap_or_default();
         // Hashes, compared in constant time.

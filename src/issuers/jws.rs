@@ -102,24 +102,43 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// When it is not.
     pub fn expect_type(&self, expected: &'static str, generic: bool) -> Result<(), JwtError> {
-        let typ = match self.header.get("typ") {
-            None if generic => return Ok(()),
-            None => None,
-            Some(Json::Text(typ)) => Some(typ),
-            Some(_) => return Err(JwtError::Malformed("typ is not a string")),
-        };
-        let short = typ.map(|typ| {
-            let lower = typ.to_ascii_lowercase();
-            lower.strip_prefix("application/").map_or(lower.clone(), str::to_owned)
-        });
-        match short.as_deref() {
-            Some(short) if short == expected || (generic && short == "jwt") => Ok(()),
-            _ => {
-                let found = typ.map(|typ| typ.chars().take(64).collect());
-                Err(JwtError::Type { found, expected })
-            }
+        match self.media_type()? {
+            None if generic => Ok(()),
+            Some(typ) if typ == expected || (generic && typ == "jwt") => Ok(()),
+            found => Err(wrong_type(found, expected)),
         }
     }
+
+    /// Whether `typ` allows it to be an access token: issuers say `at+jwt` (RFC 9068), `JWT`, nothing, or a word of
+    /// their own. Another type of JWT says that it is something else (RFC 8725 section 3.11), a logout token say.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn expect_access_token(&self) -> Result<(), JwtError> {
+        const ACCESS_TOKEN: &str = "at+jwt";
+        match self.media_type()? {
+            Some(typ) if typ.ends_with("+jwt") && typ != ACCESS_TOKEN => {
+                Err(wrong_type(Some(typ), ACCESS_TOKEN))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `typ` in lower case, without `application/` before it.
+    fn media_type(&self) -> Result<Option<String>, JwtError> {
+        match self.header.get("typ") {
+            None => Ok(None),
+            Some(Json::Text(typ)) => {
+                let lower = typ.to_ascii_lowercase();
+                Ok(Some(lower.strip_prefix("application/").map_or(lower.clone(), str::to_owned)))
+            }
+            Some(_) => Err(JwtError::Malformed("typ is not a string")),
+        }
+    }
+}
+
+fn wrong_type(found: Option<String>, expected: &'static str) -> JwtError {
+    JwtError::Type { found: found.map(|typ| typ.chars().take(64).collect()), expected }
 }
 
 fn object(part: &str) -> Option<Json> {
@@ -185,6 +204,17 @@ mod tests {
         check(r#""JWT""#, true, true);
         check(r#""at+jwt""#, true, false);
         check("7", true, false);
+        let access = |typ: &str| {
+            let raw = compact(&format!(r#"{{"typ":{typ}}}"#), "{}");
+            Jws::parse(&raw).unwrap().expect_access_token().map_err(|error| error.code())
+        };
+        for plain in [r#""JWT""#, r#""at+jwt""#, r#""application/AT+JWT""#, r#""Bearer""#] {
+            assert_eq!(access(plain), Ok(()), "{plain}");
+        }
+        for other in [r#""logout+jwt""#, r#""application/secevent+jwt""#, r#""StatusList+JWT""#] {
+            assert_eq!(access(other), Err("typ_wrong"), "{other}");
+        }
+        assert_eq!(access("7"), Err("jwt_malformed"));
         let untyped = compact("{}", "{}");
         assert!(Jws::parse(&untyped).unwrap().expect_type("logout+jwt", false).is_err());
         assert!(Jws::parse(&untyped).unwrap().expect_type("logout+jwt", true).is_ok());

@@ -3,7 +3,9 @@
 mod backchannel_logout;
 mod bounds;
 mod crash;
+mod forgeries;
 mod global_token_revocation;
+mod issuers;
 mod keycloak;
 mod keys;
 mod limits;

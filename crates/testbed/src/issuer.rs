@@ -74,9 +74,21 @@ impl Issuer {
     ///
     /// If there is no free port.
     pub async fn start_with(routes: Router) -> Result<Self> {
-        let first = key::first().await?;
-        let keys =
-            Keys { issuer: String::new(), signing: first, published: vec![first], broken: None, fetched: 0 };
+        Self::start_signing(key::first().await?, routes).await
+    }
+
+    /// The same, with a key that only strangers have: no other issuer starts with it or changes to it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no free port, or the key cannot be made.
+    pub async fn stranger() -> Result<Self> {
+        Self::start_signing(key::third().await?, Router::new()).await
+    }
+
+    async fn start_signing(signing: &'static SigningKey, routes: Router) -> Result<Self> {
+        let published = vec![signing];
+        let keys = Keys { issuer: String::new(), signing, published, broken: None, fetched: 0 };
         let keys = Arc::new(Mutex::new(keys));
         let router = Router::new()
             .route("/jwks", get(jwks))

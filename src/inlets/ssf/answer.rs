@@ -38,9 +38,6 @@ pub(super) fn error(cause: &Cause) -> (StatusCode, &'static str) {
     let error = match cause {
         _ if is_passed_over(cause) => return (StatusCode::ACCEPTED, ""),
         Cause::Rule { code: "stream_unknown", .. } => return (StatusCode::NOT_FOUND, "invalid_request"),
-        Cause::Rule { code: "authorization_unavailable", .. } => {
-            return (StatusCode::SERVICE_UNAVAILABLE, "authentication_failed");
-        }
         Cause::Rule { code: "state_wrong", .. } => "invalid_state",
         Cause::Credential(_) => "authentication_failed",
         Cause::Scope(_) | Cause::Control(ControlError::Issuer(_) | ControlError::Scope(_)) => "access_denied",
@@ -59,7 +56,10 @@ fn of_jwt(error: &JwtError) -> &'static str {
         | JwtError::KeyMissing
         | JwtError::KeyUnfit(_)
         | JwtError::Signature => "invalid_key",
-        JwtError::IssuerMissing | JwtError::UnknownIssuer(_) | JwtError::Issuer => "invalid_issuer",
+        JwtError::IssuerMissing
+        | JwtError::UnknownIssuer(_)
+        | JwtError::Issuer
+        | JwtError::ClaimType("iss", _) => "invalid_issuer",
         JwtError::Audience
         | JwtError::NoAudiences
         | JwtError::ClaimMissing("aud")

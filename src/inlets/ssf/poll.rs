@@ -1,13 +1,11 @@
-//! Delivery by poll (RFC 8936): one task for each stream.
+//! Delivery by poll (RFC 8936).
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use portcullis_core::json::Json;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::super::pause::{Pause, jittered};
@@ -15,8 +13,8 @@ use super::super::{Inlets, Protocol as _, serve};
 use super::answer::{self, SetError};
 use super::streams::Stream;
 use super::transmitter::{Transmitter, TransmitterError};
+use super::upkeep::REFRESH;
 use super::{Ssf, take};
-use crate::config::Delivery;
 use crate::outbound::{Limits, OutboundError};
 
 /// Most events that are asked for at a time.
@@ -35,58 +33,16 @@ struct Outcomes {
     held_back: bool,
 }
 
-/// Keeps up with one stream until `stop`. A transmitter that is down is asked again and again.
-pub(super) async fn keep_up(inlets: &Inlets, stream: &Stream, stop: &CancellationToken) {
-    let mut pause = Pause::default();
-    loop {
-        let outcome = stop.run_until_cancelled(attempt(inlets, stream, &mut pause)).await;
-        let error = match outcome {
-            None => return,
-            Some(Ok(())) => return stream.recovered(),
-            Some(Err(error)) => error,
-        };
-        if stream.failed(&error) {
-            warn!(stream = stream.settings.name, %error, "the transmitter cannot be used; it will be asked again");
-        }
-        let waited = stop.run_until_cancelled(async {
-            tokio::select! {
-                () = sleep(pause.next()) => {}
-                () = stream.changed() => {}
-            }
-        });
-        if waited.await.is_none() {
-            return;
-        }
-    }
-}
-
-async fn attempt(inlets: &Inlets, stream: &Stream, pause: &mut Pause) -> Result<(), TransmitterError> {
-    let (short, interval) = match &stream.settings.delivery {
-        Delivery::Poll { short, interval } => (*short, *interval),
-        // Only what it says of itself; one that says nothing has no critical members.
-        Delivery::Push(_) => {
-            return match Transmitter::of(inlets, stream).await {
-                Ok(_) | Err(TransmitterError::Status { status: 404, .. }) => Ok(()),
-                Err(error) => Err(error),
-            };
-        }
-    };
-    let transmitter = Transmitter::of(inlets, stream).await?;
-    match poll(inlets, stream, &transmitter, short, interval, pause).await {
-        Ok(never) => match never {},
-        Err(error) => Err(error),
-    }
-}
-
-/// Asks for events again and again, and answers for those of the time before.
-async fn poll(
+/// Asks for events again and again, and answers for those of the time before, until what the transmitter says of
+/// itself is to be read again.
+pub(super) async fn poll(
     inlets: &Inlets,
     stream: &Stream,
     transmitter: &Transmitter<'_>,
-    short: bool,
-    interval: Duration,
+    (short, interval): (bool, Duration),
     pause: &mut Pause,
-) -> Result<Infallible, TransmitterError> {
+) -> Result<(), TransmitterError> {
+    let began = Instant::now();
     let there = transmitter.find_only().await?;
     let why = "the stream has no endpoint_url to be polled at";
     let url = there.endpoint.ok_or(TransmitterError::Answer { url: there.stream_id, why })?;
@@ -115,7 +71,14 @@ async fn poll(
         if outcomes.held_back {
             return Err(TransmitterError::HeldBack);
         }
-        if !more && (short || asked.elapsed() < SHORT) {
+        if more {
+            continue;
+        }
+        // Nothing is left to be acknowledged.
+        if began.elapsed() >= REFRESH {
+            return Ok(());
+        }
+        if short || asked.elapsed() < SHORT {
             sleep(jittered(interval)).await;
         }
     }

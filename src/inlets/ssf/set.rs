@@ -78,11 +78,12 @@ pub(super) async fn read(inlets: &Inlets, stream: &Stream, raw: &str) -> Result<
         }
         directory.verify(&jws, &transmitter.issuer).await?;
         let id = identify(claims, stream, &transmitter, inlets.control().time_ms())?;
+        let critical = stream.live().critical;
         let naming = Naming {
             transmitter: &transmitter.issuer,
             tokens_of: &tokens_of,
             control: inlets.control(),
-            critical: &stream.live().critical,
+            critical: critical.as_ref(),
             untyped: transmitter.messages.allows(Leniency::UntypedSubject),
         };
         let iat = claims.required_seconds("iat")?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
+use tracing::info;
 
 use super::transmitter::TransmitterError;
 use crate::auth::SecretHash;
@@ -24,6 +25,7 @@ pub(crate) struct Stream {
     verified: watch::Sender<Option<UnixMillis>>,
     /// Whether the stream at the transmitter may be another one.
     changed: Notify,
+    fetching_token: tokio::sync::Mutex<()>,
 }
 
 /// A stream at its transmitter.
@@ -40,8 +42,8 @@ pub(crate) struct Known {
 pub(crate) struct Live {
     /// What the next verification that was asked for must bring.
     challenge: Option<SecretHash>,
-    /// Members of complex subjects that the transmitter calls critical.
-    pub(crate) critical: BTreeSet<String>,
+    /// Members of complex subjects that the transmitter calls critical; `None` until it has said.
+    pub(crate) critical: Option<BTreeSet<String>>,
     /// The stream at the transmitter.
     known: Option<Known>,
     /// An access token for the transmitter, and until when it is used.
@@ -87,6 +89,7 @@ impl Streams {
             live: Mutex::default(),
             verified: watch::Sender::new(None),
             changed: Notify::new(),
+            fetching_token: tokio::sync::Mutex::default(),
         };
         Self(settings.iter().map(stream).collect())
     }
@@ -136,7 +139,11 @@ impl Stream {
 
     /// Keeps what the transmitter says of itself.
     pub(super) fn learn(&self, critical: BTreeSet<String>) {
-        self.lock().critical = critical;
+        let mut live = self.lock();
+        if live.critical.as_ref() != Some(&critical) {
+            info!(stream = self.settings.name, ?critical, "the critical members of subjects are known");
+            live.critical = Some(critical);
+        }
     }
 
     /// Keeps which stream it is at the transmitter, and wakes who waits for another one.
@@ -164,8 +171,14 @@ impl Stream {
         live.token.as_ref().filter(|(_, until)| now_ms < *until).map(|(token, _)| token.clone())
     }
 
-    pub(super) fn keep_token(&self, token: Option<(String, UnixMillis)>) {
-        self.lock().token = token;
+    /// Held while an access token is fetched.
+    pub(super) async fn fetching_token(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.fetching_token.lock().await
+    }
+
+    /// Keeps an access token for as long as it is used.
+    pub(super) fn keep_token(&self, token: String, until: UnixMillis) {
+        self.lock().token = Some((token, until));
     }
 
     /// The transmitter has answered a poll.

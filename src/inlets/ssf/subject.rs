@@ -34,8 +34,8 @@ pub(super) struct Naming<'a> {
     pub(super) tokens_of: &'a Issuer,
     /// Knows users by their e-mail addresses.
     pub(super) control: &'a Control,
-    /// Members of complex subjects that must be processed.
-    pub(super) critical: &'a BTreeSet<String>,
+    /// Members of complex subjects that must be processed; `None` while that is not known.
+    pub(super) critical: Option<&'a BTreeSet<String>>,
     /// Whether a subject without `format` may be understood by other signs.
     pub(super) untyped: bool,
 }
@@ -56,13 +56,34 @@ pub(super) fn resolve(subject: &Json, naming: &Naming<'_>, of_session: bool) -> 
 }
 
 fn complex(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
-    let issuer = naming.tokens_of;
     let Json::Object(members) = subject else { return Err(malformed("a complex subject is an object")) };
-    let unprocessed = |name: &&String| naming.critical.contains(*name) && !PROCESSED.contains(&name.as_str());
-    if let Some(name) = members.keys().find(unprocessed) {
+    let mut unprocessed =
+        members.keys().filter(|name| *name != "format" && !PROCESSED.contains(&name.as_str()));
+    let Some(critical) = naming.critical else {
+        // Not asked for now: whoever pushes would decide how often the transmitter is called. It is asked from the
+        // start on and until it answers, and RFC 8935 has transmitters send again what is answered 503.
+        return match unprocessed.next() {
+            Some(name) => {
+                let detail = format!("whether the subject's member `{name}` is critical is not known yet");
+                Err(Cause::later("critical_unknown", detail))
+            }
+            None => about_member(members, naming, of_session),
+        };
+    };
+    if let Some(name) = unprocessed.find(|name| critical.contains(*name)) {
         let detail = format!("the subject's member `{name}` is critical, and not understood here");
         return Err(Cause::rule("subject_critical", detail));
     }
+    about_member(members, naming, of_session)
+}
+
+/// The session or the user that a complex subject names.
+fn about_member(
+    members: &BTreeMap<String, Json>,
+    naming: &Naming<'_>,
+    of_session: bool,
+) -> Result<About, Cause> {
+    let issuer = naming.tokens_of;
     match (members.get("session").filter(|_| of_session), members.get("user")) {
         (Some(session), _) => match session.get("format").and_then(Json::as_text) {
             Some("opaque") => {

@@ -1,6 +1,7 @@
 //! Calls to a transmitter: its description, and the management of a stream (Shared Signals 1.0, sections 7 and 8).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use portcullis_core::json::Json;
@@ -13,6 +14,7 @@ use super::super::Inlets;
 use super::PREFIX;
 use super::streams::{Known, Stream};
 use crate::config::{Delivery, SecretError};
+use crate::control::printable;
 use crate::issuers::ssf_configuration;
 use crate::outbound::{Limits, OutboundError, Reach};
 
@@ -27,6 +29,9 @@ pub(crate) enum TransmitterError {
     /// Another status than the specification has.
     #[error("{url} answers {status}{}", if detail.is_empty() { String::new() } else { format!(": {detail}") })]
     Status { url: String, status: u16, detail: String },
+    /// A description or a stream of somebody else.
+    #[error("{url} is of issuer {found}, and the configured transmitter is {expected}")]
+    Issuer { url: String, found: String, expected: String },
     /// An answer that makes no sense.
     #[error("{url} answers what is not understood: {why}")]
     Answer { url: String, why: &'static str },
@@ -76,6 +81,7 @@ pub(crate) struct Told {
     pub(crate) reason: Option<String>,
     method: Option<String>,
     description: Option<String>,
+    inactivity_timeout: Option<Duration>,
 }
 
 impl<'a> Transmitter<'a> {
@@ -86,9 +92,7 @@ impl<'a> Transmitter<'a> {
         let url = ssf_configuration(name).unwrap_or_default();
         let answer = inlets.directory().outbound().get(&url, "application/json", reach, LIMITS).await?;
         let description = parse(&url, StatusCode::OK, &answer)?;
-        if description.get("issuer").and_then(Json::as_text) != Some(name) {
-            return Err(TransmitterError::Answer { url, why: "it describes another issuer" });
-        }
+        expect_issuer(&url, description.get("issuer"), name)?;
         let critical: BTreeSet<String> = match description.get("critical_subject_members") {
             Some(Json::List(list)) => list.iter().filter_map(Json::as_text).map(str::to_owned).collect(),
             _ => BTreeSet::new(),
@@ -152,6 +156,24 @@ impl<'a> Transmitter<'a> {
         ours
     }
 
+    /// Calls about the stream, so that it counts as in use; says how long that lasts, where it does not for ever.
+    pub(super) async fn touch(&self) -> Result<Option<Duration>, TransmitterError> {
+        let Told { stream_id, inactivity_timeout: Some(timeout), .. } = self.find_only().await? else {
+            return Ok(None);
+        };
+        // Only a call that names the stream counts.
+        let url = self.endpoint("status_endpoint").or_else(|_| self.endpoint("configuration_endpoint"))?;
+        let url = with_id(url, &stream_id);
+        let answer = self.call(Method::GET, &url, None, LIMITS).await?;
+        expect(&url, StatusCode::OK, &answer)?;
+        Ok(Some(timeout))
+    }
+
+    /// Whether it has streams to be managed.
+    pub(super) fn has_streams(&self) -> bool {
+        self.endpoint("configuration_endpoint").is_ok()
+    }
+
     /// Asks for a verification event with that state.
     pub(super) async fn verify(&self, state: &str) -> Result<(), TransmitterError> {
         let url = self.endpoint("verification_endpoint")?;
@@ -208,8 +230,8 @@ impl<'a> Transmitter<'a> {
             return Ok(Vec::new());
         }
         match parse(url, StatusCode::OK, &answer)? {
-            Json::List(list) => list.iter().map(|stream| told(stream, url)).collect(),
-            one => Ok(vec![told(&one, url)?]),
+            Json::List(list) => list.iter().map(|stream| self.read_stream(stream, url)).collect(),
+            one => Ok(vec![self.read_stream(&one, url)?]),
         }
     }
 
@@ -233,8 +255,17 @@ impl<'a> Transmitter<'a> {
     }
 
     fn told(&self, answer: &Json, url: &str) -> Result<Told, TransmitterError> {
-        let told = told(answer, url)?;
+        let told = self.read_stream(answer, url)?;
         self.stream.know(Some(known(&told)));
+        Ok(told)
+    }
+
+    fn read_stream(&self, stream: &Json, url: &str) -> Result<Told, TransmitterError> {
+        let told = told(stream, url)?;
+        // What does not say whose it is was found where the transmitter's own are.
+        if let iss @ Some(_) = stream.get("iss") {
+            expect_issuer(url, iss, &self.stream.settings.transmitter)?;
+        }
         Ok(told)
     }
 
@@ -271,9 +302,28 @@ fn told(stream: &Json, url: &str) -> Result<Told, TransmitterError> {
         events_delivered,
         method: text(&delivery, "method"),
         description: text(stream, "description"),
+        inactivity_timeout: inactivity_timeout(stream),
         status: None,
         reason: None,
     })
+}
+
+/// In seconds, as `expires_in` is (RFC 6749 appendix A.14).
+fn inactivity_timeout(stream: &Json) -> Option<Duration> {
+    match stream.get("inactivity_timeout") {
+        Some(Json::Number(seconds)) if *seconds > 0.0 => Duration::try_from_secs_f64(*seconds).ok(),
+        _ => None,
+    }
+}
+
+/// The transmitter, its streams and its events have one issuer.
+fn expect_issuer(url: &str, named: Option<&Json>, expected: &str) -> Result<(), TransmitterError> {
+    let found = match named {
+        Some(Json::Text(iss)) if iss == expected => return Ok(()),
+        Some(Json::Text(iss)) => printable(iss, 200),
+        _ => "nobody".to_owned(),
+    };
+    Err(TransmitterError::Issuer { url: url.into(), found, expected: expected.into() })
 }
 
 fn known(told: &Told) -> Known {

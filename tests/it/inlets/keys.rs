@@ -1,24 +1,10 @@
 //! Where issuers' keys come from, and what happens when they do not.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey};
 use portcullis_testbed::{BrokenKeys, ControlPlane, Issuer};
 use serde_json::{Value, json};
 
 use super::support::{SETTINGS, logout, refused, send_logout, stage};
 use crate::support::{get, setup};
-
-/// A token whose HMAC has the issuer's public modulus as its secret, as the oldest trick has it.
-pub(super) fn hmac_with_public_key(issuer: &Issuer, claims: &Value) -> String {
-    let jwk = &issuer.jwks()["keys"][0];
-    let header = json!({"alg": "HS256", "typ": "logout+jwt", "kid": jwk["kid"]});
-    let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    let signed = format!("{}.{}", encode(&header), encode(claims));
-    let secret = EncodingKey::from_secret(&URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap());
-    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
-    format!("{signed}.{signature}")
-}
 
 async fn send(plane: &ControlPlane, issuer: &Issuer, jti: &str) -> u16 {
     let token = logout(issuer, jti).sid("s1").sign().unwrap();

@@ -33,6 +33,12 @@ pub(super) async fn second() -> Result<&'static SigningKey> {
     KEY.get_or_try_init(|| make("key-2")).await
 }
 
+/// The key of strangers.
+pub(super) async fn third() -> Result<&'static SigningKey> {
+    static KEY: OnceCell<SigningKey> = OnceCell::const_new();
+    KEY.get_or_try_init(|| make("key-3")).await
+}
+
 async fn make(kid: &'static str) -> Result<SigningKey> {
     tokio::task::spawn_blocking(move || SigningKey::new(kid)).await?
 }

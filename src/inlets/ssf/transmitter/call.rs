@@ -33,19 +33,15 @@ impl Transmitter<'_> {
         body: Option<&Value>,
         limits: Limits,
     ) -> Result<Response<Bytes>, TransmitterError> {
-        let cached = self.stream.token(self.inlets.control().time_ms());
-        let had_token = cached.is_some();
-        let token = match cached {
-            Some(token) => Some(token),
-            None => self.token().await?,
-        };
-        let answer = self.send(method.clone(), url, body, token, limits).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED || !had_token {
+        let token = self.token(None).await?;
+        let answer = self.send(method.clone(), url, body, token.as_deref(), limits).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        self.stream.keep_token(None);
-        let token = self.token().await?;
-        Ok(self.send(method, url, body, token, limits).await?)
+        match self.token(token.as_deref()).await? {
+            newer if newer != token => Ok(self.send(method, url, body, newer.as_deref(), limits).await?),
+            _ => Ok(answer),
+        }
     }
 
     async fn send(
@@ -53,7 +49,7 @@ impl Transmitter<'_> {
         method: Method,
         url: &str,
         body: Option<&Value>,
-        token: Option<String>,
+        token: Option<&str>,
         limits: Limits,
     ) -> Result<Response<Bytes>, OutboundError> {
         let text = body.map(Value::to_string).unwrap_or_default();
@@ -68,8 +64,8 @@ impl Transmitter<'_> {
         self.inlets.directory().outbound().send(request, self.reach, limits).await
     }
 
-    /// The bearer token to call with.
-    async fn token(&self) -> Result<Option<String>, TransmitterError> {
+    /// The bearer token to call with: another one than that which was refused, where another can be had.
+    async fn token(&self, refused: Option<&str>) -> Result<Option<String>, TransmitterError> {
         let (url, client_id, secret, scope) = match &self.stream.settings.credential {
             Credential::None => return Ok(None),
             Credential::Token(secret) => return Ok(Some(secret.read()?)),
@@ -77,6 +73,12 @@ impl Transmitter<'_> {
                 (token_url, client_id, secret, scope)
             }
         };
+        // Who comes second finds what the first one has fetched.
+        let _turn = self.stream.fetching_token().await;
+        let kept = self.stream.token(self.inlets.control().time_ms());
+        if kept.is_some() && kept.as_deref() != refused {
+            return Ok(kept);
+        }
         let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         // RFC 6749 section 2.3.1.
         let basic = STANDARD.encode(format!("{}:{}", escaped(client_id), escaped(&secret.read()?)));
@@ -99,7 +101,7 @@ impl Transmitter<'_> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let lifetime_ms = (seconds * 1_000.0) as u64;
         let until = self.inlets.control().time_ms() + lifetime_ms.saturating_sub(TOKEN_MARGIN_MS);
-        self.stream.keep_token(Some((token.clone(), until)));
+        self.stream.keep_token(token.clone(), until);
         Ok(Some(token))
     }
 }

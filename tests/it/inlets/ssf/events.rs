@@ -52,6 +52,39 @@ async fn a_disabled_account_is_rejected_until_it_is_enabled() {
     }
 }
 
+/// Whether what was issued before the event is rejected, and what is issued after it.
+#[tokio::test]
+async fn each_event_has_its_effect_where_nothing_is_chosen() {
+    let (issuer, plane) = stage("", "").await;
+    let kinds = [
+        (caep("session-revoked"), true, false),
+        (risc("sessions-revoked"), true, false),
+        (risc("account-disabled"), true, true),
+        (risc("account-purged"), true, true),
+        (risc("account-enabled"), false, false),
+        (risc("credential-compromise"), true, false),
+        (caep("credential-change"), false, false),
+        (caep("token-claims-change"), false, false),
+        (caep("device-compliance-change"), false, false),
+    ];
+    for (uri, before, after) in &kinds {
+        let name = uri.rsplit('/').next().unwrap();
+        accepted(&push(&plane, about(&issuer, name, uri, name)).await);
+        let of = |iat: u64| json!({"iss": issuer.name(), "sub": name, "iat": iat});
+        let rejected = async |iat: u64| rejected_as(&plane, of(iat)).await.is_some();
+        assert_eq!((rejected(now() - 5).await, rejected(now() + 600).await), (*before, *after), "{name}");
+        let received = last_received(&plane).await;
+        assert_eq!((&received["signal"], received.get("refused")), (&json!(name), None), "{received}");
+    }
+    assert_eq!(events(&plane, "revoked").await.len(), 5);
+    // Enabled again: what was issued before stays rejected.
+    let name = "account-disabled";
+    accepted(&push(&plane, about(&issuer, "enabled", &risc("account-enabled"), name)).await);
+    let of = |iat: u64| json!({"iss": issuer.name(), "sub": name, "iat": iat});
+    assert!(rejected_as(&plane, of(now() - 5)).await.is_some());
+    assert_eq!(rejected_as(&plane, of(now() + 600)).await, None);
+}
+
 #[tokio::test]
 async fn what_follows_from_an_event_can_be_chosen() {
     let all = [
@@ -191,6 +224,16 @@ async fn a_verification_that_nobody_asked_for_has_no_state() {
     refused(&plane, &reply, 400, "invalid_state", "state_wrong").await;
     let reply = push(&plane, verification("m3", json!({"state": 7}))).await;
     refused(&plane, &reply, 400, "invalid_request", "claim_type").await;
+    // Without a stream, and about something else than one.
+    for uri in [VERIFICATION, STREAM_UPDATED] {
+        let event = || bare(&issuer, "m", uri, json!({"status": "paused"}));
+        refused(&plane, &push(&plane, event()).await, 400, "invalid_request", "claim_missing").await;
+        for subject in [iss_sub(&issuer, "alice"), json!({"format": "opaque"}), json!("stream-1")] {
+            let reply = push(&plane, event().claim("sub_id", subject)).await;
+            refused(&plane, &reply, 400, "invalid_request", "claim_type").await;
+        }
+    }
+    let (issuer, plane) = stage("", "").await;
     let updated =
         |jti: &str, event: Value| bare(&issuer, jti, STREAM_UPDATED, event).claim("sub_id", stream.clone());
     accepted(&push(&plane, updated("m4", json!({"status": "paused", "reason": "maintenance"}))).await);

@@ -1,11 +1,16 @@
 //! `portcullis ssf`: streams at their transmitter.
 
-use portcullis_testbed::ControlPlane;
-use serde_json::json;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::routing::get;
+use axum::{Json, Router};
+use portcullis_testbed::{ControlPlane, Issuer};
+use serde_json::{Value, json};
 
 use super::support::*;
 use super::transmitter::{TOKEN, Transmitter};
-use crate::inlets::support::{SETTINGS, last_received};
+use crate::inlets::support::{SETTINGS, events, last_received};
 use crate::support::{key, problem, run, run_as, setup};
 
 async fn stage(lines: &str) -> (Transmitter, ControlPlane) {
@@ -43,8 +48,9 @@ async fn a_stream_is_created_verified_paused_and_removed() {
     assert!(!requested.contains(&json!(caep("credential-change"))), "{requested:?}");
     // The transmitter has one stream for each receiver.
     run(&plane, &["ssf", "add", "idp"], 0).await;
-    let calls = transmitter.with(|inner| inner.calls.clone());
-    assert_eq!(calls[calls.len() - 3..], ["POST stream", "GET stream", "PATCH stream"]);
+    let changes = transmitter.with(|inner| inner.calls.clone());
+    let changes: Vec<String> = changes.into_iter().filter(|call| !call.starts_with("GET")).collect();
+    assert_eq!(changes, ["POST stream", "POST stream", "PATCH stream"]);
     // A transmitter may take the change and make it later.
     transmitter.with(|inner| inner.later = true);
     let added = run(&plane, &["ssf", "add", "idp", "--json"], 0).await.json().unwrap();
@@ -82,6 +88,9 @@ async fn a_verification_with_another_state_is_none() {
     });
     run(&plane, &["ssf", "verify", "idp"], 1).await;
     assert_eq!(last_received(&plane).await["refused"], "stream_wrong");
+    let other = json!({"format": "opaque", "id": "stream-2"});
+    let token = bare(transmitter.issuer(), "m", VERIFICATION, json!({})).claim("sub_id", other);
+    refused(&plane, &push(&plane, token).await, 400, "invalid_request", "stream_wrong").await;
     transmitter.with(|inner| inner.other_stream = None);
     run(&plane, &["ssf", "verify", "idp"], 0).await;
     transmitter.with(|inner| inner.too_soon = true);
@@ -101,7 +110,7 @@ async fn a_subject_with_a_critical_member_is_passed_over() {
     };
     passed_over(&plane, &push(&plane, token("m1", "device")).await, "subject_critical").await;
     accepted(&push(&plane, token("m2", "tenant")).await);
-    assert_eq!(last_received(&plane).await["refused"], serde_json::Value::Null);
+    assert_eq!(last_received(&plane).await["refused"], Value::Null);
 }
 
 #[tokio::test]
@@ -123,6 +132,8 @@ async fn access_tokens_come_by_client_credentials_and_are_renewed() {
     for _ in 0..2 {
         run(&plane, &["ssf", "add", "idp"], 0).await;
     }
+    // At the start, by the second `add`, and because there is a stream now.
+    transmitter.until(|inner| inner.calls.iter().filter(|call| *call == "GET stream").count() == 3).await;
     assert_eq!(transmitter.with(|inner| inner.tokens), 1);
     // Another one is handed out elsewhere, and the old one is not accepted any more.
     transmitter.with(|inner| inner.tokens = 7);
@@ -165,5 +176,146 @@ async fn a_transmitter_that_says_only_what_it_must_can_push_and_not_be_managed()
     let subject = json!({"format": "complex", "user": user, "device": {"format": "opaque", "id": "d"}});
     let token = bare(transmitter.issuer(), "m1", &caep("session-revoked"), json!({}));
     accepted(&push(&plane, token.claim("sub_id", subject)).await);
-    assert_eq!(last_received(&plane).await["refused"], serde_json::Value::Null);
+    assert_eq!(last_received(&plane).await["refused"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_the_transmitter_answers_is_told() {
+    let (transmitter, plane) = stage("token_env = \"SSF_TOKEN\"").await;
+    let (name, other) = (transmitter.issuer().name().to_owned(), "https://other.example");
+    let call = async |method: &str, path: &str| {
+        let call = plane.api().call(method.parse().unwrap(), path).bearer(plane.admin_key());
+        let call = if path.ends_with("status") { call.json(&json!({"status": "paused"})) } else { call };
+        call.send().await.unwrap()
+    };
+    let add = ("POST", "/v1/ssf/idp");
+    let read = ("GET", "/v1/ssf/idp");
+    let remove = ("DELETE", "/v1/ssf/idp");
+    let set_status = ("POST", "/v1/ssf/idp/status");
+    let verify = ("POST", "/v1/ssf/idp/verify");
+    let none = || json!({});
+    let stream = |iss: &str| {
+        json!([{"stream_id": "s", "iss": iss, "delivery": {"method": "urn:ietf:rfc:8935",
+            "endpoint_url": "https://portcullis.example/inlets/ssf/push/idp"}}])
+    };
+    let foreign = format!("is of issuer {other}, and the configured transmitter is {name}");
+    let foreign = foreign.as_str();
+    // What the transmitter answers to what, and what of it is said; before there is a stream.
+    for (instead, status, body, (method, path), says) in [
+        ("POST stream", 400, json!({"err": "no"}), add, "/ssf/stream answers 400: {\"err\":\"no\"}"),
+        ("POST stream", 401, none(), add, "answers 401"),
+        ("POST stream", 403, none(), add, "answers 403"),
+        // It should be 201: whether that has made one, reading it tells.
+        ("POST stream", 200, none(), add, "answers 200"),
+        ("POST stream", 201, none(), add, "a stream without stream_id"),
+        ("POST stream", 201, stream(other)[0].clone(), add, foreign),
+        ("GET stream", 401, none(), read, "answers 401"),
+        ("GET stream", 200, none(), read, "a stream without stream_id"),
+        ("GET stream", 200, stream(other), read, foreign),
+        ("GET description", 200, json!({"issuer": other}), read, foreign),
+        ("GET description", 200, none(), read, "is of issuer nobody"),
+        ("GET description", 500, none(), read, "ssf-configuration answers 500"),
+    ] {
+        transmitter.with(|inner| inner.instead.insert(instead, (status, body)));
+        let problem = problem(&call(method, path).await, 502, "transmitter");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(says), "{instead} {status}: {detail}");
+        transmitter.with(|inner| inner.instead.clear());
+    }
+    // None is there, in both ways of saying so.
+    for (status, body) in [(404, none()), (200, json!([]))] {
+        transmitter.with(|inner| inner.instead.insert("GET stream", (status, body)));
+        for (method, path) in [read, remove, set_status, verify] {
+            problem(&call(method, path).await, 404, "no_stream");
+        }
+        transmitter.with(|inner| inner.instead.clear());
+    }
+    // One, instead of a list with it.
+    transmitter.with(|inner| inner.instead.insert("GET stream", (200, stream(&name)[0].clone())));
+    transmitter.with(|inner| inner.instead.insert("GET status", (200, json!({"status": "paused"}))));
+    let shown = call(read.0, read.1).await.json().unwrap();
+    assert_eq!((&shown["stream_id"], &shown["status"]), (&json!("s"), &json!("paused")), "{shown}");
+    transmitter.with(|inner| inner.instead.clear());
+
+    assert_eq!(call(add.0, add.1).await.status, 200);
+    for (instead, status, (method, path)) in [
+        ("PATCH stream", 404, add),
+        ("DELETE stream", 404, remove),
+        ("GET status", 404, read),
+        ("POST status", 400, set_status),
+        ("POST status", 403, set_status),
+        ("POST status", 404, set_status),
+        ("POST verify", 404, verify),
+    ] {
+        transmitter.with(|inner| inner.instead.insert(instead, (status, none())));
+        let problem = problem(&call(method, path).await, 502, "transmitter");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("answers {status}")), "{instead}: {detail}");
+        transmitter.with(|inner| inner.instead.clear());
+    }
+    // Taken, and done later.
+    transmitter.with(|inner| inner.instead.insert("POST status", (202, none())));
+    let later = call(set_status.0, set_status.1).await;
+    assert_eq!((later.status.as_u16(), &later.json().unwrap()["stream_id"]), (200, &json!("stream-1")));
+}
+
+#[tokio::test]
+async fn a_stream_is_kept_in_use_within_its_inactivity_timeout() {
+    let (transmitter, plane) = stage("token_env = \"SSF_TOKEN\"").await;
+    transmitter.with(|inner| inner.inactivity_timeout = Some(2));
+    run(&plane, &["ssf", "add", "idp"], 0).await;
+    // Calls that name the stream, though nobody asks for its status here.
+    transmitter.until_called("GET status", 3).await;
+    // One that fails is told, and made again.
+    transmitter.with(|inner| inner.instead.insert("GET status", (403, json!({}))));
+    plane.log().wait_for("answers 403", Duration::from_secs(30)).await.unwrap();
+    transmitter.with(|inner| inner.instead.clear());
+    transmitter.until_called("GET status", 2).await;
+}
+
+#[tokio::test]
+async fn what_may_be_critical_is_held_off_until_the_transmitter_has_said() {
+    let transmitter = Transmitter::start().await;
+    let issuer = transmitter.issuer();
+    transmitter.with(|inner| inner.down = true);
+    let stream = push_stream("idp", issuer, "");
+    let plane = setup().issuer(issuer, SETTINGS).config(&stream).start().await.unwrap();
+    let token = |jti: &str, member: &str| {
+        let subject = json!({"format": "complex", "user": iss_sub(issuer, jti), member: {"format": "opaque", "id": "x"}});
+        bare(issuer, jti, &caep("session-revoked"), json!({})).claim("sub_id", subject)
+    };
+    for member in ["device", "tenant", "new-member"] {
+        let reply = push(&plane, token("m1", member)).await;
+        refused(&plane, &reply, 503, "temporarily_unavailable", "critical_unknown").await;
+        assert_eq!(reply.header("retry-after"), Some("5"));
+    }
+    // What is understood need not wait.
+    accepted(&push(&plane, token("m2", "session")).await);
+    transmitter.with(|inner| inner.down = false);
+    plane.log().wait_for(KNOWN, Duration::from_secs(30)).await.unwrap();
+    passed_over(&plane, &push(&plane, token("m1", "device")).await, "subject_critical").await;
+    accepted(&push(&plane, token("m3", "tenant")).await);
+    assert_eq!(events(&plane, "revoked").await.len(), 2);
+}
+
+/// Its description is between the host and the path of its name (Shared Signals 1.0, section 7.2).
+#[tokio::test]
+async fn a_transmitter_may_have_a_path() {
+    async fn describe(headers: HeaderMap) -> Json<Value> {
+        let host = headers["host"].to_str().unwrap();
+        let at = |path: &str| format!("http://{host}{path}");
+        Json(json!({"issuer": at("/tenant/a"), "configuration_endpoint": at("/streams")}))
+    }
+    let router = Router::new()
+        .route("/.well-known/ssf-configuration/tenant/a", get(describe))
+        .route("/streams", get(async || Json(json!([]))));
+    let issuer = Issuer::start_with(router).await.unwrap();
+    let (name, jwks) = (format!("{}/tenant/a", issuer.name()), issuer.jwks_uri());
+    let config = format!(
+        "[[issuers]]\nissuer = \"{name}\"\njwks_uri = \"{jwks}\"\n{SETTINGS}\n\
+         [[ssf]]\nname = \"idp\"\ntransmitter = \"{name}\"\ndelivery = \"push\"\n"
+    );
+    let plane = setup().config(&config).start().await.unwrap();
+    let call = plane.api().get("/v1/ssf/idp").bearer(plane.admin_key());
+    problem(&call.send().await.unwrap(), 404, "no_stream");
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::*;
 use super::transmitter::{TOKEN, Transmitter};
-use crate::inlets::support::{SETTINGS, events, now, rejected_as};
+use crate::inlets::support::{SETTINGS, events, last_received, now, rejected_as};
 use crate::support::{run, setup};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -67,6 +67,7 @@ async fn events_are_acknowledged_once_they_are_in_force_and_errors_are_told() {
             ]
         );
         assert!(errors.values().all(|error| error["description"].is_string()), "{errors:?}");
+        assert_eq!(transmitter.with(|inner| inner.languages.clone()), ["en"; 3]);
         for (sub, expect) in [("a", true), ("b", true), ("other", false)] {
             assert_eq!(is_rejected(&plane, &transmitter, sub).await, expect, "{sub}");
         }
@@ -134,6 +135,39 @@ async fn what_cannot_be_taken_in_now_is_left_with_the_transmitter() {
     transmitter.issuer().break_keys(None);
     transmitter.until(|inner| inner.acks == ["a"]).await;
     assert!(is_rejected(&plane, &transmitter, "a").await);
+}
+
+/// What is answered to a poll, and what is said of it.
+#[tokio::test]
+async fn an_answer_that_is_none_is_told_and_asked_for_again() {
+    let (transmitter, plane) = added("delivery = \"short_poll\"\npoll_interval = \"20ms\"").await;
+    let one = revoked(&transmitter, "other");
+    for (index, (status, body, says)) in [
+        (400, json!({"err": "invalid_request"}), "answers 400: {\"err\":\"invalid_request\"}"),
+        (401, json!({}), "answers 401"),
+        (200, json!({"sets": []}), "`sets` is not an object"),
+        (200, json!({"sets": one}), "`sets` is not an object"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mark = plane.log().mark();
+        transmitter.with(|inner| inner.instead.insert("POST poll", (status, body)));
+        plane.log().wait_for_after(mark, says, PATIENCE).await.unwrap();
+        let shown = run(&plane, &["ssf", "status", "idp", "--json"], 0).await.json().unwrap();
+        assert!(shown["failure"].as_str().unwrap().contains(says), "{shown}");
+        // What was not delivered meanwhile is.
+        let jti = format!("m{index}");
+        transmitter.queue(&jti, revoked(&transmitter, &jti));
+        transmitter.with(|inner| inner.instead.clear());
+        transmitter.until(|inner| inner.acks.contains(&jti)).await;
+    }
+    assert_eq!(events(&plane, "revoked").await.len(), 4);
+    // What is no text is no token.
+    let sets = json!({"sets": {"x": 7}});
+    transmitter.with(|inner| inner.instead.insert("POST poll", (200, sets)));
+    transmitter.until_called("POST poll", 2).await;
+    assert_eq!(last_received(&plane).await["refused"], "jwt_malformed");
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use portcullis_testbed::{Issuer, Token};
 use serde_json::{Value, json};
 
 use super::support::*;
-use crate::inlets::keys::hmac_with_public_key;
-use crate::inlets::support::{events, last_received, now, rejected_as};
+use crate::inlets::forgeries::{Forgery, Parties};
+use crate::inlets::support::{SETTINGS, events, last_received, now, rejected_as};
 use crate::inlets::trial::try_message;
 use crate::support::setup;
 
@@ -36,19 +36,29 @@ async fn a_token_that_breaks_a_rule_is_refused() {
         ("invalid_request", "typ_wrong", |token| token.header("typ", "JWT")),
         ("invalid_request", "typ_wrong", |token| token.without_header("typ")),
         ("invalid_request", "typ_wrong", |token| token.header("typ", "logout+jwt")),
-        ("invalid_key", "jwt_unsigned", |token| token.header("alg", "none")),
-        ("invalid_key", "algorithm_not_accepted", |token| token.header("alg", "HS256")),
-        ("invalid_key", "kid_unknown", |token| token.header("kid", "other")),
-        ("invalid_request", "crit_not_understood", |token| token.header("crit", json!(["b64"]))),
+        ("invalid_key", "key_unfit", |token| token.header("alg", "PS256")),
         ("invalid_issuer", "iss_missing", |token| token.without("iss")),
         ("invalid_issuer", "iss_wrong", |token| token.claim("iss", "https://other.example")),
+        ("invalid_issuer", "claim_type", |token| token.claim("iss", 7)),
+        ("invalid_issuer", "claim_type", |token| token.claim("iss", json!(["https://other.example"]))),
         ("invalid_audience", "aud_wrong", |token| token.claim("aud", "other")),
         ("invalid_audience", "aud_wrong", |token| token.claim("aud", json!([]))),
         ("invalid_audience", "claim_missing", |token| token.without("aud")),
+        ("invalid_audience", "claim_type", |token| token.claim("aud", 7)),
         ("invalid_request", "claim_missing", |token| token.without("iat")),
+        ("invalid_request", "claim_type", |token| token.claim("iat", "now")),
         ("invalid_request", "issued_in_future", |token| token.iat(now() + 90)),
         ("invalid_request", "too_old", |token| token.iat(now() - 31 * 86_400)),
         ("invalid_request", "claim_missing", |token| token.without("jti")),
+        ("invalid_request", "claim_type", |token| token.claim("jti", 7)),
+        ("invalid_request", "claim_type", |token| token.claim("toe", "now")),
+        ("invalid_request", "cutoff_in_future", |token| token.claim("toe", now() + 90)),
+        ("invalid_request", "cutoff_in_future", |token| {
+            token.claim("events", json!({caep("session-revoked"): {"event_timestamp": now() + 90}}))
+        }),
+        ("invalid_request", "cutoff_in_future", |token| {
+            token.claim("events", json!({caep("session-revoked"): {"event_timestamp": (now() + 90) * 1_000}}))
+        }),
         ("invalid_request", "claim_forbidden", |token| token.sub("alice")),
         ("invalid_request", "claim_forbidden", |token| token.claim("exp", now() + 60)),
         ("invalid_request", "claim_missing", |token| token.without("sub_id")),
@@ -77,23 +87,48 @@ async fn a_token_that_breaks_a_rule_is_refused() {
 
 #[tokio::test]
 async fn what_is_no_token_is_refused() {
-    let (issuer, plane) = stage("", "").await;
-    let signed = valid(&issuer).sign().unwrap();
-    let (message, _) = signed.rsplit_once('.').unwrap();
-    for (err, check, body) in [
-        ("invalid_request", "jwt_malformed", String::new()),
-        ("invalid_request", "jwt_malformed", "token".to_owned()),
-        ("invalid_key", "jwt_encrypted", "e30.e30.e30.e30.e30".to_owned()),
-        ("invalid_key", "signature_wrong", format!("{message}.c2ln")),
-    ] {
-        let reply = push_raw(&plane, body).await;
-        refused(&plane, &reply, 400, err, check).await;
+    let (_issuer, plane) = stage("", "").await;
+    for body in ["", "token", "e30.e30", "e30.e30.e30.e30", "{\"iss\":7}"] {
+        let reply = push_raw(&plane, body.to_owned()).await;
+        refused(&plane, &reply, 400, "invalid_request", "jwt_malformed").await;
     }
-    let claims = json!({"iss": issuer.name(), "aud": "portcullis", "jti": "m"});
-    let hmac = hmac_with_public_key(&issuer, &claims);
-    // Its type is that of another protocol; with the right one, its algorithm is.
-    refused(&plane, &push_raw(&plane, hmac).await, 400, "invalid_request", "typ_wrong").await;
     assert_eq!(events(&plane, "revoked").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_forged_token_is_refused() {
+    let parties = Parties::gather().await;
+    let plane = parties.plane(setup().config(&push_stream("idp", &parties.issuer, "")), "").await;
+    let refuse = async |forgery: &Forgery| {
+        let call = forgery.post(&plane, "/inlets/ssf/push/idp", "application/secevent+jwt");
+        let reply = call.body(forgery.token.clone()).send().await.unwrap();
+        let err = match forgery.check {
+            "crit_not_understood" => "invalid_request",
+            "iss_wrong" => "invalid_issuer",
+            _ => "invalid_key",
+        };
+        refused(&plane, &reply, 400, err, forgery.check).await;
+    };
+    parties.try_all(&plane, valid, Some("iss_wrong"), refuse).await;
+    accepted(&push(&plane, valid(&parties.issuer)).await);
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_read_is_nobodys_fault() {
+    let issuer = Issuer::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("authorization");
+    let lines = format!("authorization_file = \"{}\"", file.display());
+    let plane = setup().issuer(&issuer, SETTINGS).config(&push_stream("idp", &issuer, &lines));
+    let plane = plane.start().await.unwrap();
+    let reply = push(&plane, valid(&issuer)).await;
+    refused(&plane, &reply, 503, "temporarily_unavailable", "authorization_unavailable").await;
+    assert_eq!(reply.header("retry-after"), Some("5"));
+    // Nobody outside learns where it is.
+    assert!(!reply.text().contains("file") && !reply.text().contains(file.to_str().unwrap()));
+    assert_eq!(events(&plane, "revoked").await, Vec::<Value>::new());
+    std::fs::write(&file, AUTHORIZATION).unwrap();
+    accepted(&push(&plane, valid(&issuer)).await);
 }
 
 #[tokio::test]
@@ -142,8 +177,7 @@ async fn keys_that_cannot_be_had_are_worth_sending_again() {
     let issuer = Issuer::start().await.unwrap();
     issuer.break_keys(Some(portcullis_testbed::BrokenKeys::Unavailable));
     let stream = push_stream("idp", &issuer, "");
-    let settings = crate::inlets::support::SETTINGS;
-    let plane = setup().issuer(&issuer, settings).config(&stream).start().await.unwrap();
+    let plane = setup().issuer(&issuer, SETTINGS).config(&stream).start().await.unwrap();
     let reply = push(&plane, valid(&issuer)).await;
     refused(&plane, &reply, 503, "temporarily_unavailable", "keys_unavailable").await;
     assert_eq!(reply.header("retry-after"), Some("5"));
@@ -234,10 +268,9 @@ async fn a_trial_takes_a_token_by_itself_and_a_whole_request() {
 #[tokio::test]
 async fn a_transmitter_speaks_for_no_other_issuer_but_the_one_that_it_is_configured_for() {
     let (transmitter, tokens) = (Issuer::start().await.unwrap(), Issuer::start().await.unwrap());
-    let settings = crate::inlets::support::SETTINGS;
     let lines = format!("tokens_of = \"{}\"", tokens.name());
     let plane = setup()
-        .issuer(&transmitter, settings)
+        .issuer(&transmitter, SETTINGS)
         .issuer(&tokens, "")
         .config(&push_stream("idp", &transmitter, &lines))
         .start()

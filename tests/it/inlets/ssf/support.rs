@@ -1,5 +1,7 @@
 //! A stream, and security events for it.
 
+use std::time::Duration;
+
 use portcullis_testbed::{ControlPlane, Issuer, Reply, Token};
 use serde_json::{Value, json};
 
@@ -9,6 +11,9 @@ use crate::support::setup;
 pub(super) const AUTHORIZATION: &str = "Bearer of-the-stream";
 pub(super) const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
 pub(super) const STREAM_UPDATED: &str = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
+
+/// Said once it is known which members of subjects are critical: until then some events are held off.
+pub(super) const KNOWN: &str = "the critical members of subjects are known";
 
 /// The URI of a CAEP event.
 pub(super) fn caep(name: &str) -> String {
@@ -36,6 +41,7 @@ pub(super) async fn stage(settings: &str, stream: &str) -> (Issuer, ControlPlane
         .start()
         .await
         .unwrap();
+    plane.log().wait_for(KNOWN, Duration::from_secs(30)).await.unwrap();
     (issuer, plane)
 }
 

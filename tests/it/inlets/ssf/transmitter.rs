@@ -39,8 +39,14 @@ pub(super) struct Inner {
     pub(super) polls: Vec<Value>,
     /// Calls by method and path.
     pub(super) calls: Vec<String>,
+    /// Calls that are answered with this instead, `GET description` among them.
+    pub(super) instead: BTreeMap<&'static str, (u16, Value)>,
     /// Every call is answered with 503.
     pub(super) down: bool,
+    /// Of the streams that it makes.
+    pub(super) inactivity_timeout: Option<u64>,
+    /// `Content-Language` of the polls that say what is wrong with events.
+    pub(super) languages: Vec<String>,
     /// Polls with acknowledgements are neither kept nor answered.
     pub(super) swallow_acks: bool,
     pub(super) swallowed: usize,
@@ -106,6 +112,13 @@ impl Transmitter {
         tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.expect("it never was so");
     }
 
+    /// Waits until a call was made so many times from now on.
+    pub(super) async fn until_called(&self, call: &str, times: usize) {
+        let count = |inner: &Inner| inner.calls.iter().filter(|made| *made == call).count();
+        let enough = count(&self.lock()) + times;
+        self.until(|inner| count(inner) >= enough).await;
+    }
+
     /// Puts an event where it is polled.
     pub(super) fn queue(&self, jti: &str, set: String) {
         self.with(|inner| inner.queue.insert(jti.to_owned(), set));
@@ -116,26 +129,43 @@ impl Transmitter {
     }
 
     /// Notes a call, and says how it ends before it begins.
-    fn admit(&self, call: &str, headers: &HeaderMap) -> Result<(), StatusCode> {
+    fn admit(&self, call: &str, headers: &HeaderMap) -> Result<(), Instead> {
         self.with(|inner| {
             inner.calls.push(call.to_owned());
             let given =
                 headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
             if inner.down {
-                return Err(StatusCode::SERVICE_UNAVAILABLE);
+                return Err(bare_status(StatusCode::SERVICE_UNAVAILABLE));
+            }
+            if let Some(answer) = inner.instead.get(call) {
+                return Err(answered(answer));
             }
             let good = match inner.tokens {
                 0 => format!("Bearer {TOKEN}"),
                 count => format!("Bearer access-{count}"),
             };
-            if given == good { Ok(()) } else { Err(StatusCode::UNAUTHORIZED) }
+            if given == good { Ok(()) } else { Err(bare_status(StatusCode::UNAUTHORIZED)) }
         })
     }
+}
+
+/// What is answered instead of what was asked for.
+type Instead = (StatusCode, Json<Value>);
+
+fn answered((status, body): &(u16, Value)) -> Instead {
+    (StatusCode::from_u16(*status).unwrap(), Json(body.clone()))
+}
+
+fn bare_status(status: StatusCode) -> Instead {
+    (status, Json(Value::Null))
 }
 
 async fn describe(State(this): State<Transmitter>) -> Response {
     if this.with(|inner| inner.down) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if let Some(answer) = this.with(|inner| inner.instead.get("GET description").cloned()) {
+        return answered(&answer).into_response();
     }
     let name = this.issuer().name();
     if this.with(|inner| inner.taciturn) {
@@ -167,7 +197,7 @@ async fn token(State(this): State<Transmitter>, headers: HeaderMap, form: String
         .into_response()
 }
 
-async fn read(State(this): State<Transmitter>, headers: HeaderMap) -> Result<Response, StatusCode> {
+async fn read(State(this): State<Transmitter>, headers: HeaderMap) -> Result<Response, Instead> {
     this.admit("GET stream", &headers)?;
     Ok(Json(Value::Array(this.with(|inner| inner.stream.clone()).into_iter().collect())).into_response())
 }
@@ -176,10 +206,10 @@ async fn create(
     State(this): State<Transmitter>,
     headers: HeaderMap,
     Json(wanted): Json<Value>,
-) -> Result<Response, StatusCode> {
+) -> Result<Response, Instead> {
     this.admit("POST stream", &headers)?;
     if this.with(|inner| inner.stream.is_some()) {
-        return Err(StatusCode::CONFLICT);
+        return Err(bare_status(StatusCode::CONFLICT));
     }
     Ok((StatusCode::CREATED, Json(this.keep(&wanted))).into_response())
 }
@@ -188,10 +218,10 @@ async fn change(
     State(this): State<Transmitter>,
     headers: HeaderMap,
     Json(wanted): Json<Value>,
-) -> Result<Response, StatusCode> {
+) -> Result<Response, Instead> {
     this.admit("PATCH stream", &headers)?;
     if wanted["stream_id"] != "stream-1" {
-        return Err(StatusCode::NOT_FOUND);
+        return Err(bare_status(StatusCode::NOT_FOUND));
     }
     if this.with(|inner| inner.later) {
         return Ok(StatusCode::ACCEPTED.into_response());
@@ -208,7 +238,12 @@ impl Transmitter {
         if wanted["delivery"]["method"] == "urn:ietf:rfc:8936" {
             stream["delivery"]["endpoint_url"] = json!(format!("{}/ssf/poll", self.issuer().name()));
         }
-        self.with(|inner| inner.stream = Some(stream.clone()));
+        self.with(|inner| {
+            if let Some(seconds) = inner.inactivity_timeout {
+                stream["inactivity_timeout"] = json!(seconds);
+            }
+            inner.stream = Some(stream.clone());
+        });
         stream
     }
 }
@@ -217,15 +252,20 @@ async fn delete(
     State(this): State<Transmitter>,
     headers: HeaderMap,
     uri: axum::http::Uri,
-) -> Result<StatusCode, StatusCode> {
+) -> Result<StatusCode, Instead> {
     this.admit("DELETE stream", &headers)?;
     assert_eq!(uri.query(), Some("stream_id=stream-1"));
     this.with(|inner| inner.stream = None);
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn status(State(this): State<Transmitter>, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+async fn status(
+    State(this): State<Transmitter>,
+    headers: HeaderMap,
+    uri: axum::http::Uri,
+) -> Result<Json<Value>, Instead> {
     this.admit("GET status", &headers)?;
+    assert_eq!(uri.query(), Some("stream_id=stream-1"));
     Ok(Json(this.with(|inner| inner.status.clone())))
 }
 
@@ -233,7 +273,7 @@ async fn set_status(
     State(this): State<Transmitter>,
     headers: HeaderMap,
     Json(wanted): Json<Value>,
-) -> Result<Json<Value>, StatusCode> {
+) -> Result<Json<Value>, Instead> {
     this.admit("POST status", &headers)?;
     Ok(Json(this.with(|inner| {
         inner.status = wanted;
@@ -245,14 +285,14 @@ async fn verify(
     State(this): State<Transmitter>,
     headers: HeaderMap,
     Json(wanted): Json<Value>,
-) -> Result<StatusCode, StatusCode> {
+) -> Result<StatusCode, Instead> {
     this.admit("POST verify", &headers)?;
     let (stream, state, count) = this.with(|inner| {
         let state = inner.forged_state.clone().map_or(wanted["state"].clone(), Value::from);
         (inner.stream.clone().unwrap(), state, inner.calls.len())
     });
     if this.with(|inner| inner.too_soon) {
-        return Err(StatusCode::TOO_MANY_REQUESTS);
+        return Err(bare_status(StatusCode::TOO_MANY_REQUESTS));
     }
     let jti = format!("verification-{count}");
     let token = bare(this.issuer(), &jti, VERIFICATION, json!({ "state": state }));
@@ -275,7 +315,7 @@ async fn poll(
     State(this): State<Transmitter>,
     headers: HeaderMap,
     Json(question): Json<Value>,
-) -> Result<Json<Value>, StatusCode> {
+) -> Result<Json<Value>, Instead> {
     this.admit("POST poll", &headers)?;
     let acks: Vec<String> = question["ack"]
         .as_array()
@@ -284,8 +324,10 @@ async fn poll(
         .map(|jti| jti.as_str().unwrap().to_owned())
         .collect();
     let errors = question["setErrs"].as_object().cloned().unwrap_or_default();
+    let language = headers.get("content-language").map(|value| value.to_str().unwrap().to_owned());
     let swallow = this.with(|inner| {
         inner.polls.push(question.clone());
+        inner.languages.extend(language.filter(|_| !errors.is_empty()));
         if inner.swallow_acks && !acks.is_empty() {
             inner.swallowed += 1;
             return true;

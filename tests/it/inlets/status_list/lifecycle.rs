@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::support::*;
-use crate::inlets::support::{events, last_received};
+use crate::inlets::support::{SETTINGS, events, last_received};
 use crate::support::{get, post};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,6 +104,7 @@ async fn a_list_that_cannot_be_used_changes_nothing() {
         (html, "content type", Some("unsupported_media_type")),
         (tampered, "the signature is wrong", Some("signature_wrong")),
         (answer(valid_again().claim("sub", "urn:x")), "sub is not the address", Some("sub_wrong")),
+        (answer(valid_again().without("sub")), "sub is missing", Some("claim_missing")),
     ] {
         let before = failures().await;
         shelf.put(spoilt);
@@ -128,6 +129,19 @@ async fn a_list_that_is_not_there_at_the_start_is_asked_for_again() {
     plane.log().wait_for("it answers 404", PATIENCE).await.unwrap();
     shelf.publish(token(&issuer, &[0, 1])).await;
     assert_eq!(rejected(&plane, &issuer, 2).await, [1]);
+}
+
+#[tokio::test]
+async fn a_list_is_asked_for_by_its_media_type_and_again_when_its_ttl_is_over() {
+    let (issuer, shelf) = Shelf::start().await;
+    shelf.put(answer(token(&issuer, &[0, 1]).claim("ttl", 1)));
+    let rarely = config(&issuer, "").replace("\"20ms\"", "\"1h\"");
+    let setup = crate::support::setup().issuer(&issuer, SETTINGS).config(&rarely);
+    let plane = setup.start().await.unwrap();
+    // The configured hour is longer than the second that the list is good for.
+    shelf.publish(token(&issuer, &[1, 1]).claim("ttl", 1)).await;
+    assert_eq!(rejected(&plane, &issuer, 2).await, [0, 1]);
+    assert_eq!(shelf.accepted(), "application/statuslist+jwt");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -26,6 +26,8 @@ pub(crate) struct Shelf(Arc<Shared>);
 struct Shared {
     answer: Mutex<Answer>,
     fetched: watch::Sender<usize>,
+    /// `Accept` of the last question.
+    accept: Mutex<String>,
 }
 
 #[derive(Clone)]
@@ -39,7 +41,8 @@ impl Shelf {
     /// An issuer with an empty shelf.
     pub(crate) async fn start() -> (Issuer, Self) {
         let answer = Answer { status: 404, headers: Vec::new(), body: String::new() };
-        let shared = Shared { answer: Mutex::new(answer), fetched: watch::Sender::new(0) };
+        let shared =
+            Shared { answer: Mutex::new(answer), fetched: watch::Sender::new(0), accept: Mutex::default() };
         let this = Self(Arc::new(shared));
         let router = Router::new().route("/lists/1", get(serve)).with_state(this.clone());
         (Issuer::start_with(router).await.unwrap(), this)
@@ -64,12 +67,18 @@ impl Shelf {
         tokio::time::timeout(std::time::Duration::from_secs(60), asked).await.unwrap().unwrap();
     }
 
+    /// What it was last asked for.
+    pub(super) fn accepted(&self) -> String {
+        self.0.accept.lock().unwrap().clone()
+    }
+
     pub(super) fn fetched(&self) -> usize {
         *self.0.fetched.borrow()
     }
 }
 
-async fn serve(State(shelf): State<Shelf>) -> Response {
+async fn serve(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {
+    *shelf.0.accept.lock().unwrap() = headers["accept"].to_str().unwrap().to_owned();
     let Answer { status, headers, body } = shelf.0.answer.lock().unwrap().clone();
     shelf.0.fetched.send_modify(|count| *count += 1);
     let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();

@@ -55,33 +55,41 @@ impl core::fmt::Debug for ControlPlane {
 impl ControlPlane {
     /// What names the cluster in `proxy_grpc_stream`: a serialized `envoy.config.core.v3.GrpcService`,
     /// because Envoy first tries to parse the argument as one, and takes names such as `users` for an empty
-    /// one. It bounds a message to about 8 MiB.
+    /// one. It bounds a message to about 8 MiB, and gives the call an authority of its own: Envoy would take the
+    /// cluster's name, and with the `|` of Istio's names no HTTP/2 server accepts the call (RFC 3986 section 3.2).
     ///
     /// Made of bytes that are UTF-8 as well, since the SDK takes text. A name too long for that stays plain;
-    /// one that could be misunderstood is refused.
+    /// one that could be misunderstood, or is no authority, is refused.
     ///
     /// # Errors
-    /// For a long name that would parse as a protobuf message.
+    /// For a long name that would parse as a protobuf message, or has a `|`.
     pub fn target(&self) -> Result<String, PolicyError> {
         // EnvoyGrpc.max_receive_message_length: UInt32Value { value: 8_392_800 }.
         const LIMIT: &str = "\u{22}\u{5}\u{8}\u{800}\u{4}";
+        // EnvoyGrpc.authority.
+        const AUTHORITY: &str = "\u{12}\u{a}portcullis";
         let name = &self.cluster;
         // cluster_name: tag, length, text. Lengths stay one byte, and so ASCII.
-        let inner = name.len().saturating_add(2 + LIMIT.len());
+        let inner = name.len().saturating_add(2 + AUTHORITY.len() + LIMIT.len());
         let (Ok(name_len @ ..=0x7f), Ok(inner_len @ ..=0x7f)) =
             (u8::try_from(name.len()), u8::try_from(inner))
         else {
-            if edge::Unit::decode(name.as_bytes()).is_ok() {
-                let reason = "is a name that Envoy would take for a protobuf message: choose a shorter one";
-                return Err(PolicyError::Key { key: "control_plane.cluster".into(), reason: reason.into() });
-            }
-            return Ok(name.clone());
+            let reason = if edge::Unit::decode(name.as_bytes()).is_ok() {
+                "is a name that Envoy would take for a protobuf message: choose a shorter one"
+            } else if name.contains('|') {
+                "is longer than 106 bytes and has a `|`, which no server accepts as an authority: add a cluster with a \
+                 shorter name"
+            } else {
+                return Ok(name.clone());
+            };
+            return Err(PolicyError::Key { key: "control_plane.cluster".into(), reason: reason.into() });
         };
         let mut target = String::from("\u{a}");
         target.push(char::from(inner_len));
         target.push('\u{a}');
         target.push(char::from(name_len));
         target.push_str(name);
+        target.push_str(AUTHORITY);
         target.push_str(LIMIT);
         Ok(target)
     }

@@ -152,6 +152,8 @@ struct GrpcService {
 struct EnvoyGrpc {
     #[prost(string, tag = "1")]
     cluster_name: String,
+    #[prost(string, tag = "2")]
+    authority: String,
     #[prost(message, optional, tag = "4")]
     max_receive_message_length: Option<UInt32Value>,
 }
@@ -164,20 +166,26 @@ struct UInt32Value {
 
 #[test]
 fn the_target_is_a_grpc_service_that_names_the_cluster() {
-    for cluster in ["users", "envoy", "portcullis", &"x".repeat(116)] {
+    for cluster in ["users", "envoy", "outbound|8471||p.p.svc.cluster.local", &"x".repeat(106)] {
         let target = ControlPlane { cluster: cluster.into(), token: None }.target().unwrap();
         let service = GrpcService::decode(target.as_bytes()).unwrap();
         let limit = Some(UInt32Value { value: 8_392_800 });
-        let expect = EnvoyGrpc { cluster_name: cluster.into(), max_receive_message_length: limit };
+        let expect = EnvoyGrpc {
+            cluster_name: cluster.into(),
+            authority: "portcullis".into(),
+            max_receive_message_length: limit,
+        };
         assert_eq!(service.envoy_grpc, Some(expect));
     }
 }
 
 #[test]
 fn a_long_cluster_name_stays_plain_unless_it_could_be_misunderstood() {
-    let long = format!("outbound|8471||portcullis.{}.svc.cluster.local", "x".repeat(120));
+    let long = format!("portcullis.{}.svc.cluster.local", "x".repeat(120));
     let target = |cluster: &str| ControlPlane { cluster: cluster.into(), token: None }.target();
     assert_eq!(target(&long), Ok(long.clone()));
+    let error = target(&format!("outbound|8471||{long}")).unwrap_err().to_string();
+    assert!(error.contains("add a cluster with a shorter name"), "{error}");
     // `j` is the tag of a length-delimited field, `~` its length: 126 bytes follow.
     let trap = format!("j~{}", "x".repeat(126));
     assert!(matches!(target(&trap), Err(PolicyError::Key { key, .. }) if key == "control_plane.cluster"));

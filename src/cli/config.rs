@@ -7,6 +7,8 @@ use super::output::Output;
 use super::remote::Remote;
 
 mod envoy;
+mod gateway;
+mod istio;
 mod module;
 mod template;
 
@@ -25,6 +27,14 @@ enum ConfigVerb {
     Envoy(Box<envoy::Envoy>),
     /// Print a file that `config envoy --tls-dir` refers to: the edge's certificate, or whom it trusts
     EnvoySecret(envoy::Secret),
+    /// Print the resources that load the filter into Istio's sidecars, gateways and waypoints
+    ///
+    /// What is not given is marked with "<-".
+    Istio(Box<istio::Istio>),
+    /// Print the resources that load the filter into an Envoy Gateway
+    ///
+    /// What is not given is marked with "<-".
+    EnvoyGateway(Box<gateway::Gateway>),
 }
 
 impl Config {
@@ -32,6 +42,8 @@ impl Config {
         let text = match &self.verb {
             ConfigVerb::Envoy(envoy) => envoy.configuration(remote)?,
             ConfigVerb::EnvoySecret(secret) => secret.configuration(),
+            ConfigVerb::Istio(istio) => istio.configuration(remote)?,
+            ConfigVerb::EnvoyGateway(gateway) => gateway.configuration(remote)?,
         };
         out.line(text.trim_end())
     }

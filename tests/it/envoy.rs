@@ -13,3 +13,5 @@ mod streams;
 mod support;
 mod tls;
 mod traps;
+
+pub(crate) use printed::enforces;

@@ -21,5 +21,6 @@ mod feed;
 mod filter;
 mod fuzz;
 mod inlets;
+mod mesh;
 mod serve;
 mod support;

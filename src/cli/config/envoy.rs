@@ -95,7 +95,7 @@ impl Secret {
 
 impl Envoy {
     pub(super) fn configuration(&self, remote: &Remote) -> Result<String, Failure> {
-        let fetched = self.fetch.resolve(remote)?;
+        let fetched = self.fetch.resolve(remote, remote.url())?;
         Ok(self.text(fetched.as_ref()))
     }
 

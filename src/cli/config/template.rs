@@ -8,6 +8,11 @@ pub(super) fn fill(template: &str, replacements: &[(&str, Option<String>)]) -> S
     given.fold(template.to_owned(), |text, (example, actual)| text.replace(example, actual))
 }
 
+/// An edge key in YAML; marked when nobody has given one.
+pub(super) fn edge_key(key: Option<&String>) -> String {
+    key.map_or_else(|| "\"EDGE-KEY\" # <-".to_owned(), |key| format!("\"{key}\""))
+}
+
 /// How a cluster finds an address: a name has to be looked up.
 pub(super) fn cluster_type(host: &str) -> &'static str {
     if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" }

@@ -12,7 +12,8 @@ async fn printed(plane: &ControlPlane, args: &[&str]) -> String {
     ran.stdout
 }
 
-async fn enforces(plane: &ControlPlane, issuer: &Issuer, envoy: &Envoy) {
+/// Two workers come, a revoked session is rejected and another is not.
+pub(crate) async fn enforces(plane: &ControlPlane, issuer: &Issuer, envoy: &Envoy) {
     workers(plane, 2).await;
     let token = |sid: &str| issuer.token().sub("alice").sid(sid).sign().unwrap();
     let ran = plane.run(["revoke", "session", "s1", "--wait"]).await.unwrap();

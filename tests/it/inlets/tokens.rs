@@ -332,7 +332,7 @@ async fn a_hint_is_only_a_hint() {
 async fn of_an_inactive_token_no_more_is_said_than_that() {
     let (issuer, plane) = stage("").await;
     let admin = format!("Bearer {}", plane.admin_key());
-    let stranger = portcullis_testbed::Issuer::start().await.unwrap();
+    let stranger = Issuer::start().await.unwrap();
     stranger.rotate().await.unwrap();
     let by_jti = issuer.token().sub("bob").jti("revoked").sign().unwrap();
     let nameless = issuer.token().sub("carol").sign().unwrap();

@@ -20,6 +20,7 @@ mod envoy;
 mod feed;
 mod filter;
 mod fuzz;
+mod image;
 mod inlets;
 mod mesh;
 mod serve;

@@ -8,13 +8,14 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::cargo::{cargo, root, run as run_command, target_dir};
-use crate::filter;
+use crate::{filter, oci};
 
 pub(crate) fn run() -> Result<ExitCode> {
     let filter = filter::build()?;
     run_command(&mut cargo(["build", "--release", "-p", "portcullis", "--bin", "portcullis"]))?;
 
     let dist = root().join("target/dist");
+    let image = dist.join("portcullis_filter.oci");
     fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
     let mut sums = String::new();
     for (from, name) in
@@ -29,6 +30,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         writeln!(sums, "  {name}")?;
         eprintln!("target/dist/{name}: {} KiB", bytes.len() / 1024);
     }
+    let digest = oci::write(&fs::read(dist.join("portcullis_filter.wasm"))?, &image)?;
+    eprintln!("target/dist/portcullis_filter.oci: {digest}");
     // The format of `sha256sum --check`.
     fs::write(dist.join("SHA256SUMS"), sums).context("cannot write target/dist/SHA256SUMS")?;
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod codegen;
+mod debian;
 mod demo;
 mod dist;
 mod envoy;
@@ -17,6 +18,7 @@ mod filter;
 mod fuzz;
 mod nats;
 mod npm;
+mod oci;
 mod schemathesis;
 mod test;
 mod toolchain;
@@ -66,7 +68,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Build the release binary and filter with checksums into target/dist
+    /// Build the release binary, and the filter as a file and as an OCI image, with checksums, into target/dist
     Dist,
     /// Run a benchmark, and write its figures with --json FILE
     Bench {

@@ -1,11 +1,12 @@
 //! `cargo xtask test`: every test, on a real Envoy too.
 
+use std::fs;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
 use crate::cargo::{become_command, cargo, target_dir};
-use crate::{envoy, filter, npm};
+use crate::{debian, envoy, filter, npm, oci};
 
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     become_command(&mut command(args)?)
@@ -15,8 +16,24 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
 pub(crate) fn command(args: &[String]) -> Result<Command> {
     let envoy = envoy::find()?;
     let filter = filter::build()?;
+    let image = target_dir().join("image");
+    let digest = oci::write(&fs::read(&filter)?, &image)?;
     let mut test = cargo(["test"]);
     test.args(args).env("ENVOY", envoy).env("PORTCULLIS_FILTER", filter);
+    test.env("FILTER_IMAGE", image).env("FILTER_IMAGE_DIGEST", digest);
+    for (variable, program) in [
+        ("DOCKER_REGISTRY", debian::REGISTRY),
+        ("SKOPEO", debian::SKOPEO),
+        ("PROMETHEUS", debian::PROMETHEUS),
+    ] {
+        match program.find() {
+            Ok(path) => {
+                test.env(variable, path);
+            }
+            // As below.
+            Err(error) => eprintln!("warning: the tests that need {variable} will fail: {error:#}"),
+        }
+    }
     // Cargo builds it for the tests of the root package, before any test runs.
     test.env("PORTCULLIS_BIN", target_dir().join("debug/portcullis"));
     match npm::oidc_provider() {

@@ -289,6 +289,10 @@ async fn a_request_that_breaks_a_rule_is_answered_as_oauth_has_it() {
             let reply = send_with(&plane, path, &headers, body).await;
             assert_eq!(reply.status, status, "{path} {check}: {}", reply.text());
             let answer = reply.json().unwrap();
+            // RFC 7662 section 2.3: a bearer's failure at introspection is RFC 6750's.
+            let is_bearer = headers.iter().any(|(name, _)| *name == "authorization");
+            let error =
+                if path == INTROSPECT && status == 401 && is_bearer { "invalid_token" } else { error };
             assert_eq!(answer["error"], error, "{path} {check}");
             assert!(!answer["error_description"].as_str().unwrap().is_empty());
             assert_eq!(reply.header("content-type"), Some("application/json"));

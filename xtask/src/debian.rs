@@ -1,0 +1,99 @@
+//! Programs out of Debian's packages, unpacked below `target/`: nobody needs to be root, and nothing is installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cargo::{exists, locked, output, target_dir};
+
+/// A program, and the packages with it and the libraries that it needs.
+pub(crate) struct Program {
+    name: &'static str,
+    packages: &'static [&'static str],
+    /// What there is to download, for whoever waits.
+    size: &'static str,
+}
+
+/// A registry of images.
+pub(crate) const REGISTRY: Program =
+    Program { name: "docker-registry", packages: &["docker-registry"], size: "5 MB" };
+/// Copies images between registries and directories.
+pub(crate) const SKOPEO: Program = Program {
+    name: "skopeo",
+    packages: &["skopeo", "libgpgme11", "libassuan0", "libdevmapper1.02.1"],
+    size: "6 MB",
+};
+/// The metrics server, with the alerts that it evaluates.
+pub(crate) const PROMETHEUS: Program =
+    Program { name: "prometheus", packages: &["prometheus"], size: "19 MB" };
+
+impl Program {
+    /// The command for it: the one on the PATH, or else a script that runs the unpacked one with its libraries.
+    pub(crate) fn find(&self) -> Result<PathBuf> {
+        if exists(self.name) {
+            return Ok(self.name.into());
+        }
+        let dir = target_dir().join("debian").join(self.name);
+        let _lock = locked(&dir)?;
+        let script = dir.join("run");
+        // Written last: an interrupted installation is done again.
+        if !script.exists() {
+            self.unpack(&dir)?;
+            self.write(&script, &dir)?;
+        }
+        Ok(script)
+    }
+
+    fn unpack(&self, dir: &Path) -> Result<()> {
+        if !exists("apt-get") {
+            bail!("no `{0}`, and no `apt-get` to get it with: install {0}", self.name);
+        }
+        eprintln!("Unpacking {} into {} ({} to download, once) ...", self.name, dir.display(), self.size);
+        let download =
+            || output(Command::new("apt-get").arg("download").args(self.packages).current_dir(dir));
+        if download().is_err() {
+            // A machine that has no lists of packages yet.
+            output(Command::new("apt-get").arg("update")).context("apt-get has no lists of packages")?;
+            download().with_context(|| format!("apt-get cannot download {}", self.packages.join(", ")))?;
+        }
+        for entry in fs::read_dir(dir)? {
+            let package = entry?.path();
+            if package.extension().is_some_and(|extension| extension == "deb") {
+                output(Command::new("dpkg").arg("-x").arg(&package).arg(dir.join("root")))?;
+                fs::remove_file(package)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, script: &Path, dir: &Path) -> Result<()> {
+        let root = dir.join("root");
+        let libraries = libraries(&root)?;
+        let program = root.join("usr/bin").join(self.name);
+        let text = format!("#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{}' \"$@\"\n", program.display());
+        let draft = dir.join("run.new");
+        fs::write(&draft, text)?;
+        #[cfg(unix)]
+        fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        output(Command::new(&draft).arg("--version"))
+            .with_context(|| format!("the unpacked {} does not run: install it by hand", self.name))?;
+        fs::rename(draft, script)?;
+        Ok(())
+    }
+}
+
+/// The directories of the unpacked libraries, whatever the architecture, as `LD_LIBRARY_PATH` has them.
+fn libraries(root: &Path) -> Result<String> {
+    let mut found = Vec::new();
+    for lib in [root.join("usr/lib"), root.join("lib")].iter().filter(|lib| lib.is_dir()) {
+        for entry in fs::read_dir(lib)? {
+            let dir = entry?.path();
+            if dir.to_string_lossy().ends_with("-linux-gnu") {
+                found.push(dir.display().to_string());
+            }
+        }
+    }
+    Ok(found.join(":"))
+}

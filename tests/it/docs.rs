@@ -8,9 +8,9 @@ use portcullis::cli::Cli;
 use portcullis::config::Config;
 use portcullis_core::Policy;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(file)).unwrap()
 }
 

@@ -15,3 +15,4 @@ mod tls;
 mod traps;
 
 pub(crate) use printed::enforces;
+pub(crate) use support::workers;

@@ -15,6 +15,7 @@ mod cli;
 mod codegen;
 mod conformance;
 mod crash;
+mod deploy;
 mod docs;
 mod envoy;
 mod feed;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cargo::{exists, locked, output, target_dir};
 
-/// A program, and the packages with it and the libraries that it needs.
+/// A program, and the packages with it and the libraries that it needs; the first package names the directory.
 pub(crate) struct Program {
     name: &'static str,
     packages: &'static [&'static str],
@@ -28,6 +28,8 @@ pub(crate) const SKOPEO: Program = Program {
 /// The metrics server, with the alerts that it evaluates.
 pub(crate) const PROMETHEUS: Program =
     Program { name: "prometheus", packages: &["prometheus"], size: "19 MB" };
+/// Checks and tests its rules.
+pub(crate) const PROMTOOL: Program = Program { name: "promtool", packages: &["prometheus"], size: "19 MB" };
 
 impl Program {
     /// The command for it: the one on the PATH, or else a script that runs the unpacked one with its libraries.
@@ -35,12 +37,15 @@ impl Program {
         if exists(self.name) {
             return Ok(self.name.into());
         }
-        let dir = target_dir().join("debian").join(self.name);
+        let dir = target_dir().join("debian").join(self.packages.first().unwrap_or(&self.name));
         let _lock = locked(&dir)?;
-        let script = dir.join("run");
+        let (script, unpacked) = (dir.join(format!("run-{}", self.name)), dir.join("unpacked"));
         // Written last: an interrupted installation is done again.
-        if !script.exists() {
+        if !unpacked.exists() {
             self.unpack(&dir)?;
+            fs::write(unpacked, "")?;
+        }
+        if !script.exists() {
             self.write(&script, &dir)?;
         }
         Ok(script)
@@ -73,7 +78,7 @@ impl Program {
         let libraries = libraries(&root)?;
         let program = root.join("usr/bin").join(self.name);
         let text = format!("#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{}' \"$@\"\n", program.display());
-        let draft = dir.join("run.new");
+        let draft = script.with_extension("new");
         fs::write(&draft, text)?;
         #[cfg(unix)]
         fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;

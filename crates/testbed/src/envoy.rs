@@ -117,6 +117,12 @@ impl Envoy {
         &mut self.process
     }
 
+    /// The admin interface, as a URL.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        self.admin.url()
+    }
+
     /// The answer of the admin interface.
     ///
     /// # Errors

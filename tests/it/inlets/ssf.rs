@@ -4,5 +4,5 @@ mod events;
 mod manage;
 mod poll;
 mod rules;
-mod support;
+pub(super) mod support;
 mod transmitter;

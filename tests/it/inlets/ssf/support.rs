@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::inlets::support::{AUDIENCE, SETTINGS, last_received};
 use crate::support::setup;
 
-pub(super) const AUTHORIZATION: &str = "Bearer of-the-stream";
+pub(in crate::inlets) const AUTHORIZATION: &str = "Bearer of-the-stream";
 pub(super) const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
 pub(super) const STREAM_UPDATED: &str = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
 
@@ -16,7 +16,7 @@ pub(super) const STREAM_UPDATED: &str = "https://schemas.openid.net/secevent/ssf
 pub(super) const KNOWN: &str = "the critical members of subjects are known";
 
 /// The URI of a CAEP event.
-pub(super) fn caep(name: &str) -> String {
+pub(in crate::inlets) fn caep(name: &str) -> String {
     format!("https://schemas.openid.net/secevent/caep/event-type/{name}")
 }
 
@@ -31,7 +31,7 @@ pub(super) fn push_stream(name: &str, issuer: &Issuer, lines: &str) -> String {
 }
 
 /// A transmitter that pushes, and a control plane that knows it: the issuer's settings and the stream's.
-pub(super) async fn stage(settings: &str, stream: &str) -> (Issuer, ControlPlane) {
+pub(in crate::inlets) async fn stage(settings: &str, stream: &str) -> (Issuer, ControlPlane) {
     let issuer = Issuer::start().await.unwrap();
     let lines = format!("authorization_env = \"STREAM_AUTHORIZATION\"\n{stream}");
     let plane = setup()
@@ -53,7 +53,7 @@ pub(super) fn bare(issuer: &Issuer, jti: &str, uri: &str, event: impl Into<Value
 }
 
 /// A valid token about a user, to be spoilt.
-pub(super) fn about(issuer: &Issuer, jti: &str, uri: &str, sub: &str) -> Token {
+pub(in crate::inlets) fn about(issuer: &Issuer, jti: &str, uri: &str, sub: &str) -> Token {
     bare(issuer, jti, uri, json!({})).claim("sub_id", iss_sub(issuer, sub))
 }
 

@@ -113,7 +113,10 @@ async fn active(raw: &str, inlets: &Inlets, caller: &Caller) -> Result<Option<Ma
     let issuer = known.ok_or_else(|| JwtError::UnknownIssuer(name.into()))?;
     inlets.directory().verify(&jws, &issuer.issuer).await?;
     claims.required_seconds("exp")?;
-    claims.expect_valid_at(inlets.control().time_ms(), issuer.settings.clock_skew)?;
+    let now_ms = inlets.control().time_ms();
+    // A token that is new by a clock that is ahead is one all the same; one that has expired is not for a minute more.
+    claims.expect_valid_at(now_ms, issuer.messages.message_skew)?;
+    claims.expect_unexpired(now_ms, issuer.settings.clock_skew)?;
     let unlimited = Caller {
         // What is revoked for reasons that the caller may not see is revoked all the same.
         principal: crate::auth::Principal { issuers: Default::default(), ..caller.principal.clone() },

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use portcullis_core::json::Json;
+use portcullis_core::selector::MAX_VALUE_BYTES;
 use portcullis_core::token::{Jwt, Token, sha256_hex};
 
 use super::credential::client;
@@ -141,9 +142,11 @@ async fn believed(inlets: &Inlets, signed: Result<Jws<'_>, Cause>) -> Result<Str
     Ok(issuer.issuer.clone())
 }
 
-/// By its `jti`; without one by its hash, until it expires.
+/// By its `jti`; without one that a selector can have by its hash, until it expires.
 fn of_jwt(jwt: &Jwt<'_>, issuer: &str, hash: String) -> NewRevocation {
-    match jwt.claims.get("jti").and_then(Json::as_text).filter(|jti| !jti.is_empty()) {
+    let selects =
+        |jti: &&str| (1..=MAX_VALUE_BYTES).contains(&jti.len()) && !jti.chars().any(char::is_control);
+    match jwt.claims.get("jti").and_then(Json::as_text).filter(selects) {
         Some(jti) => NewRevocation::new(Target::Token { issuer: issuer.into(), jti: jti.into() }),
         None => NewRevocation::new(Target::TokenSha256 { hex: hash }),
     }

@@ -105,12 +105,8 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When they do not, or are no times.
     pub fn expect_valid_at(&self, now_ms: UnixMillis, skew: Duration) -> Result<(), JwtError> {
+        self.expect_unexpired(now_ms, skew)?;
         let (now, skew) = (now_ms / 1_000, skew.as_secs());
-        if let Some(exp) = self.seconds("exp")?
-            && now >= exp.saturating_add(skew)
-        {
-            return Err(JwtError::Expired(now.saturating_sub(exp)));
-        }
         if let Some(nbf) = self.seconds("nbf")?
             && nbf > now.saturating_add(skew)
         {
@@ -119,6 +115,20 @@ impl<'a> Claims<'a> {
         match self.seconds("iat")? {
             Some(iat) if iat > now.saturating_add(skew) => {
                 Err(JwtError::IssuedInFuture(iat.saturating_sub(now)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `exp`, if it is there, has not come by that time.
+    ///
+    /// # Errors
+    /// When it has, or is no time.
+    pub fn expect_unexpired(&self, now_ms: UnixMillis, skew: Duration) -> Result<(), JwtError> {
+        let now = now_ms / 1_000;
+        match self.seconds("exp")? {
+            Some(exp) if now >= exp.saturating_add(skew.as_secs()) => {
+                Err(JwtError::Expired(now.saturating_sub(exp)))
             }
             _ => Ok(()),
         }

@@ -9,8 +9,6 @@ use super::super::subject::{self, SubjectError};
 use crate::config::Issuer;
 use crate::control::{Control, Target};
 
-/// The members of a complex subject that are looked at; the others only narrow it, and are passed over.
-const PROCESSED: [&str; 2] = ["user", "session"];
 /// All members of a complex subject.
 const MEMBERS: [&str; 7] = ["user", "device", "session", "application", "tenant", "org_unit", "group"];
 
@@ -57,8 +55,9 @@ pub(super) fn resolve(subject: &Json, naming: &Naming<'_>, of_session: bool) -> 
 
 fn complex(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
     let Json::Object(members) = subject else { return Err(malformed("a complex subject is an object")) };
-    let mut unprocessed =
-        members.keys().filter(|name| *name != "format" && !PROCESSED.contains(&name.as_str()));
+    // The others only narrow the subject, and are passed over; so is a session where no event can be about one.
+    let is_processed = |name: &str| name == "format" || name == "user" || (name == "session" && of_session);
+    let mut unprocessed = members.keys().filter(|name| !is_processed(name));
     let Some(critical) = naming.critical else {
         // Not asked for now: whoever pushes would decide how often the transmitter is called. It is asked from the
         // start on and until it answers, and RFC 8935 has transmitters send again what is answered 503.

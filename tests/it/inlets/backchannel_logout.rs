@@ -203,23 +203,29 @@ async fn what_is_no_form_with_a_token_is_refused() {
 
 #[tokio::test]
 async fn departures_are_accepted_where_they_are_allowed() {
-    let (strict_issuer, strict) = stage("").await;
-    let allow = "allow = [\"missing_exp\", \"generic_typ\", \"null_sid\"]";
-    let (lenient_issuer, lenient) = stage(allow).await;
-    let cases: &[Case] = &[
-        ("claim_missing", |token| token.sid("s1").no_expiry()),
-        ("typ_wrong", |token| token.sid("s1").header("typ", "JWT")),
-        ("typ_wrong", |token| token.sid("s1").without_header("typ")),
-        ("claim_type", |token| token.sub("alice").claim("sid", Value::Null)),
+    const SWITCHES: [&str; 3] = ["missing_exp", "generic_typ", "null_sid"];
+    let cases: &[(&str, Case)] = &[
+        ("missing_exp", ("claim_missing", |token| token.sid("s1").no_expiry())),
+        ("generic_typ", ("typ_wrong", |token| token.sid("s1").header("typ", "JWT"))),
+        ("generic_typ", ("typ_wrong", |token| token.sid("s1").without_header("typ"))),
+        ("null_sid", ("claim_type", |token| token.sub("alice").claim("sid", Value::Null))),
     ];
-    for (index, (check, depart)) in cases.iter().enumerate() {
-        let jti = format!("m{index}");
-        let token = depart(logout(&strict_issuer, &jti)).sign().unwrap();
-        refused(&strict, &send_logout(&strict, &token).await, 400, "invalid_request", check).await;
-        let token = depart(logout(&lenient_issuer, &jti)).sign().unwrap();
-        let reply = send_logout(&lenient, &token).await;
-        assert_eq!(reply.status, 200, "{check}: {}", reply.text());
+    // Each switch allows its own departure, and the two others together do not.
+    for switch in SWITCHES {
+        let (own, own_plane) = stage(&format!("allow = [\"{switch}\"]")).await;
+        let others: Vec<_> = SWITCHES.iter().filter(|other| **other != switch).collect();
+        let (other, other_plane) = stage(&format!("allow = {others:?}")).await;
+        for (index, (_, (check, depart))) in cases.iter().enumerate().filter(|(_, (of, _))| *of == switch) {
+            let jti = format!("m{index}");
+            let token = depart(logout(&own, &jti)).sign().unwrap();
+            let reply = send_logout(&own_plane, &token).await;
+            assert_eq!(reply.status, 200, "{check}: {}", reply.text());
+            let token = depart(logout(&other, &jti)).sign().unwrap();
+            let reply = send_logout(&other_plane, &token).await;
+            refused(&other_plane, &reply, 400, "invalid_request", check).await;
+        }
     }
+    let (lenient_issuer, lenient) = stage("allow = [\"missing_exp\"]").await;
     // Without exp, a token is short-lived all the same.
     let old = logout(&lenient_issuer, "old").sid("s1").no_expiry().iat(now() - 200).sign().unwrap();
     refused(&lenient, &send_logout(&lenient, &old).await, 400, "invalid_request", "too_old").await;
@@ -228,7 +234,8 @@ async fn departures_are_accepted_where_they_are_allowed() {
 #[tokio::test]
 async fn keycloaks_extra_event_member_is_no_obstacle_and_its_sid_can_stand_for_the_user() {
     let (issuer, plane) = stage("logout_ends = \"subject\"").await;
-    let events = json!({LOGOUT_EVENT: {"revoke_offline_access": true}});
+    // Next to the event, as a bare value: not an event, and none of ours.
+    let events = json!({LOGOUT_EVENT: {}, "revoke_offline_access": true});
     let token = logout(&issuer, "m1").sid("s1").sub("alice").claim("events", events).claim("typ", "Logout");
     assert_eq!(send_logout(&plane, &token.sign().unwrap()).await.status, 200);
     let other = json!({"iss": issuer.name(), "sid": "s2", "sub": "alice", "iat": now() - 10});

@@ -150,3 +150,66 @@ async fn keys_come_by_tls_from_whom_the_operator_trusts() {
     let trusting = setup().config(&config).env("PORTCULLIS_INLETS_CA_FILE", ca.to_str().unwrap());
     assert_eq!(send(&trusting.start().await.unwrap(), &issuer, "m1").await, 200);
 }
+
+/// A provider whose discovery documents are these, by path; its address goes in where `HOST` stands.
+async fn provider(documents: &'static [(&'static str, &'static str)]) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    let router = documents.iter().fold(axum::Router::new(), |router, (path, text)| {
+        let text = text.replace("HOST", &host);
+        router.route(path, axum::routing::get(async move || text))
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    host
+}
+
+/// OpenID Connect Discovery 1.0, section 4.3, and that of transmitters where there is none.
+#[tokio::test]
+async fn a_discovery_document_must_be_the_issuers_own() {
+    const OPENID: &str = "/.well-known/openid-configuration";
+    const SSF: &str = "/.well-known/ssf-configuration";
+    let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        (
+            &[(OPENID, r#"{"issuer":"https://other.example","jwks_uri":"HOST/jwks"}"#)],
+            Some("names another issuer"),
+        ),
+        (&[(OPENID, r#"{"issuer":"HOST/","jwks_uri":"HOST/jwks"}"#)], Some("names another issuer")),
+        (&[(OPENID, r#"{"issuer":7,"jwks_uri":"HOST/jwks"}"#)], Some("names another issuer")),
+        (&[(OPENID, r#"{"issuer":"HOST"}"#)], Some("no jwks_uri in it")),
+        (
+            &[(OPENID, r#"{"issuer":"HOST","issuer":"HOST","jwks_uri":"HOST/jwks"}"#)],
+            Some("not JSON without duplicate"),
+        ),
+        (&[(OPENID, "<html>")], Some("not JSON")),
+        (&[(OPENID, r#"{"issuer":"HOST","jwks_uri":"ftp://127.0.0.1/jwks"}"#)], Some("not an https URL")),
+        (&[], Some("404")),
+        (&[(SSF, r#"{"issuer":"https://other.example","jwks_uri":"HOST/jwks"}"#)], Some("404")),
+        (&[(SSF, r#"{"issuer":"HOST","jwks_uri":"HOST/jwks"}"#), ("/jwks", KEYS)], None),
+        (&[(OPENID, r#"{"issuer":"HOST","jwks_uri":"HOST/jwks"}"#), ("/jwks", KEYS)], None),
+    ];
+    for (documents, failure) in cases {
+        let name = provider(documents).await;
+        let config = format!("[[issuers]]\nissuer = \"{name}\"\n{SETTINGS}\n");
+        let plane = setup().config(&config).start().await.unwrap();
+        let fetched = async {
+            loop {
+                let status = issuer_status(&plane).await;
+                if status["keys_failure"].is_string() || status["keys_fetched_at"].is_string() {
+                    return status;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let status = tokio::time::timeout(std::time::Duration::from_secs(20), fetched).await.unwrap();
+        match failure {
+            None => assert_eq!(status["keys"], json!([{"kid": "k1"}]), "{documents:?}: {status}"),
+            Some(says) => {
+                let failure = status["keys_failure"].as_str().unwrap_or_default();
+                assert!(failure.contains(says), "{documents:?}: {status}");
+            }
+        }
+    }
+}
+
+/// A published key (RFC 8037 appendix A.2).
+const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;

@@ -111,6 +111,12 @@ async fn a_subject_with_a_critical_member_is_passed_over() {
     passed_over(&plane, &push(&plane, token("m1", "device")).await, "subject_critical").await;
     accepted(&push(&plane, token("m2", "tenant")).await);
     assert_eq!(last_received(&plane).await["refused"], Value::Null);
+    // A session is processed by the events that can be about one, and by no other.
+    accepted(&push(&plane, token("m3", "session")).await);
+    assert_eq!(last_received(&plane).await["refused"], Value::Null);
+    let disabled =
+        bare(issuer, "m4", &risc("account-disabled"), json!({})).claim("sub_id", subject("session"));
+    passed_over(&plane, &push(&plane, disabled).await, "subject_critical").await;
 }
 
 #[tokio::test]

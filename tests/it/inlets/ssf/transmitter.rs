@@ -177,7 +177,7 @@ async fn describe(State(this): State<Transmitter>) -> Response {
         "configuration_endpoint": format!("{name}/ssf/stream"),
         "status_endpoint": format!("{name}/ssf/status"),
         "verification_endpoint": format!("{name}/ssf/verify"),
-        "critical_subject_members": ["device"],
+        "critical_subject_members": ["device", "session"],
     }))
     .into_response()
 }

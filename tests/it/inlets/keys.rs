@@ -151,8 +151,11 @@ async fn keys_come_by_tls_from_whom_the_operator_trusts() {
     assert_eq!(send(&trusting.start().await.unwrap(), &issuer, "m1").await, 200);
 }
 
+/// Documents by their paths.
+type Documents = [(&'static str, &'static str)];
+
 /// A provider whose discovery documents are these, by path; its address goes in where `HOST` stands.
-async fn provider(documents: &'static [(&'static str, &'static str)]) -> String {
+async fn provider(documents: &Documents) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = format!("http://{}", listener.local_addr().unwrap());
     let router = documents.iter().fold(axum::Router::new(), |router, (path, text)| {
@@ -168,7 +171,7 @@ async fn provider(documents: &'static [(&'static str, &'static str)]) -> String 
 async fn a_discovery_document_must_be_the_issuers_own() {
     const OPENID: &str = "/.well-known/openid-configuration";
     const SSF: &str = "/.well-known/ssf-configuration";
-    let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+    let cases: &[(&Documents, Option<&str>)] = &[
         (
             &[(OPENID, r#"{"issuer":"https://other.example","jwks_uri":"HOST/jwks"}"#)],
             Some("names another issuer"),

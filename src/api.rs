@@ -71,6 +71,7 @@ fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(check::check))
         .routes(routes!(edges::list))
         .routes(routes!(events::list))
+        .routes(routes!(events::verify))
         .routes(routes!(issuers::list))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))

@@ -18,7 +18,7 @@ use ureq::{Agent, Body};
 use crate::api::model::{
     CapturedMessage, CheckAnswer, CheckRequest, Edges, Events, FilterModules, InletAnswer, Issuers, Keys,
     NewKey, NewKeyAnswer, NewRevocation, NewStreamStatus, Problem, Revocation, RevocationAnswer, Revocations,
-    Secret, Stream, TakeBack, Verification,
+    Secret, Stream, TakeBack, Verification, VerifyAnswer, VerifyRequest,
 };
 
 pub use batch::BatchResults;
@@ -147,6 +147,11 @@ impl Client {
     /// `GET /v1/events`.
     pub fn events(&self, filter: Query<'_>) -> Result<Answer<Events>, ClientError> {
         self.get("/v1/events", filter)
+    }
+
+    /// `POST /v1/events/verify`.
+    pub fn verify_events(&self, request: &VerifyRequest) -> Result<Answer<VerifyAnswer>, ClientError> {
+        self.post("/v1/events/verify", request, None)
     }
 
     /// `GET /v1/issuers`.

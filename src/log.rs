@@ -12,10 +12,12 @@ use portcullis_core::{HashKey, Key, Version};
 use prost::Message as _;
 use tokio::sync::mpsc;
 
+mod chain;
 mod event;
 mod lock;
 mod sqlite;
 
+pub use chain::{Head, HeadError, Verified};
 pub use event::{EventError, cutoff_of, selector_of, wire_requirements};
 pub use lock::DataDir;
 pub use sqlite::SqliteLog;
@@ -71,6 +73,13 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the log cannot be written.
     fn compact(&self, revocations: Vec<Version>, until: Version) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// Goes through the hash chain from its start, and, if another head is given, says whether that one was ever this
+    /// log's.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn verify(&self, expected: Option<Head>) -> BoxFuture<'_, Result<Verified, LogError>>;
 
     /// Versions at or below it may be missing events that have no effect any more.
     fn compacted(&self) -> Version;
@@ -198,6 +207,9 @@ pub enum OpenError {
     /// The file is something else.
     #[error("{} is not a Portcullis log: {error}; move it away or choose another data_dir", path.display())]
     Foreign { path: PathBuf, error: String },
+    /// A build before the first release has written it.
+    #[error("{} was written by a build before the first release (format {found}), which no release reads; move it away, and import what it revoked", path.display())]
+    Older { path: PathBuf, found: u32 },
     /// A later release has written it.
     #[error("{} was written by a later release (format {found}, this release reads up to {known}); use that release", path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },

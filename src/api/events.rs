@@ -6,12 +6,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::auth::Authenticated;
+use super::body::Payload;
 use super::convert;
-use super::error::ApiError;
-use super::model::{Event, Events, Moment};
-use super::openapi::QueryProblems;
+use super::error::{ApiError, Code};
+use super::model::{Event, Events, FieldProblem, Moment, VerifyAnswer, VerifyRequest};
+use super::openapi::{BodyProblems, QueryProblems};
 use super::query::{Params, page};
 use crate::control::{AuditEvent, AuditRecord, Control, EventFilter};
+use crate::log::{HeadError, Verified};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +51,28 @@ pub(super) async fn list(
         events: page.items.into_iter().map(Event::from).collect(),
         next_cursor: page.next.map(|version| version.to_string()),
     }))
+}
+
+/// Verify the audit trail
+///
+/// Goes through the hash chain over every event that was ever written. Keep the `head` elsewhere: given again later, it
+/// shows that nothing before it was changed or removed since, even by somebody who can write the database. Scope `read`.
+#[utoipa::path(
+    post, path = "/v1/events/verify", operation_id = "verify_events", tag = "operation",
+    request_body = VerifyRequest,
+    responses((status = 200, description = "What was found", body = VerifyAnswer), BodyProblems),
+)]
+pub(super) async fn verify(
+    State(control): State<Control>,
+    Authenticated(caller): Authenticated,
+    Payload(request): Payload<VerifyRequest>,
+) -> Result<Json<VerifyAnswer>, ApiError> {
+    let expected = request.head.map(|head| head.parse()).transpose().map_err(|error: HeadError| {
+        ApiError::new(Code::InvalidField, error.to_string())
+            .field(FieldProblem::at("/head", error.to_string()))
+    })?;
+    let Verified { head, events, dropped, problem } = control.verify(expected, &caller).await?;
+    Ok(Json(VerifyAnswer { intact: problem.is_none(), head: head.to_string(), events, dropped, problem }))
 }
 
 impl From<AuditEvent> for Event {

@@ -22,7 +22,7 @@ mod stream;
 pub use check::{CheckAnswer, CheckRequest};
 pub use claims::ClaimValues;
 pub use edge::{Edge, Edges, RefusedSet, Worker};
-pub use event::{Event, Events};
+pub use event::{Event, Events, VerifyAnswer, VerifyRequest};
 pub use filter::{FilterModule, FilterModules};
 pub use inlet::{CapturedMessage, InletAnswer, InletRefusal, WouldRevoke};
 pub use key::{Issuer, IssuerKey, Issuers, Key, Keys, NewKey, NewKeyAnswer, Scope};

@@ -1,16 +1,20 @@
 //! `events`: the audit trail.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::output::{Output, visible};
+use super::output::{BAD, GOOD, Output, styled, visible};
 use super::remote::Remote;
-use super::{Failure, table, time};
-use crate::api::model::{self, Event, Moment};
+use super::{Exit, Failure, table, time};
+use crate::api::model::{self, Event, Moment, VerifyRequest};
 
 /// Arguments of `events`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Events {
+    #[command(subcommand)]
+    verb: Option<EventsVerb>,
+
     /// Only events after this version
     #[arg(long, value_name = "VERSION")]
     after: Option<u64>,
@@ -24,8 +28,24 @@ pub(super) struct Events {
     limit: u32,
 }
 
+#[derive(Debug, Subcommand)]
+enum EventsVerb {
+    /// Prove that no event was changed or removed since it was written
+    ///
+    /// Keep the head that is printed elsewhere: given with --head later, it also proves that against somebody who can
+    /// write the database. Exit code 1 where something is wrong.
+    Verify {
+        /// A head that was printed earlier
+        #[arg(long, value_name = "VERSION:LINK")]
+        head: Option<String>,
+    },
+}
+
 impl Events {
     pub(super) fn run(self, remote: &Remote, out: &Output) -> Result<(), Failure> {
+        if let Some(EventsVerb::Verify { head }) = self.verb {
+            return verify(head, remote, out);
+        }
         let answer = remote.client()?.events(&[
             ("after", self.after.map(|version| version.to_string())),
             ("revocation", self.revocation),
@@ -38,6 +58,20 @@ impl Events {
             out.note(format_args!("more: --after {}", visible(next)));
         }
         Ok(())
+    }
+}
+
+fn verify(head: Option<String>, remote: &Remote, out: &Output) -> Result<(), Failure> {
+    let answer = remote.client()?.verify_events(&VerifyRequest { head })?;
+    out.answer(&answer, |found| {
+        let verdict = if found.intact { styled(GOOD, "intact") } else { styled(BAD, "not intact") };
+        let counts = format!("{} events, {} more dropped by retention", found.events, found.dropped);
+        format!("{verdict}: {counts}\nhead {}", visible(&found.head))
+    })?;
+    match answer.read()?.problem {
+        None => Ok(()),
+        Some(problem) => Err(Failure::new(Exit::Failed, visible(&problem).to_string())
+            .hint("the audit trail cannot be relied on: compare the database with a backup")),
     }
 }
 

@@ -12,7 +12,7 @@ use super::story::millis;
 use super::{Control, require};
 use crate::auth::{Actor, Caller, Scope};
 use crate::log::wire::event::Event as Body;
-use crate::log::{LogError, Record, Search, cutoff_of, selector_of, wire};
+use crate::log::{Head, LogError, Record, Search, Verified, cutoff_of, selector_of, wire};
 
 /// Most items of a page.
 const MAX_LIMIT: usize = 1_000;
@@ -62,6 +62,16 @@ impl Control {
             }
         }
         Ok(Page { items, next })
+    }
+
+    /// Goes through the hash chain of the audit trail; `expected` is a head that was written down earlier. Needs the scope
+    /// `read`.
+    ///
+    /// # Errors
+    /// By caller and log. A chain that does not hold is an answer, not an error.
+    pub async fn verify(&self, expected: Option<Head>, caller: &Caller) -> Result<Verified, ControlError> {
+        require(caller, Scope::Read)?;
+        Ok(self.inner.store.log().verify(expected).await?)
     }
 
     /// The revocations that these events are, or are about.

@@ -11,7 +11,8 @@ use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    DataDir, EventLog, Follower, Identity, LogError, NewEvent, OpenError, Record, Search, Story, Versions,
+    DataDir, EventLog, Follower, Head, Identity, LogError, NewEvent, OpenError, Record, Search, Story,
+    Verified, Versions,
 };
 
 mod open;
@@ -60,6 +61,7 @@ impl SqliteLog {
             path: checked.path.clone(),
             max_bytes,
             last: checked.last,
+            chain: checked.chain,
             compacted: Arc::clone(&compacted),
             connection: None,
             followers: Vec::new(),
@@ -139,6 +141,10 @@ impl EventLog for SqliteLog {
 
     fn compact(&self, revocations: Vec<Version>, until: Version) -> BoxFuture<'_, Result<(), LogError>> {
         self.command(move |done| Command::Compact { revocations, until, done }).boxed()
+    }
+
+    fn verify(&self, expected: Option<Head>) -> BoxFuture<'_, Result<Verified, LogError>> {
+        self.query(move |done| Query::Verify { expected, done }).boxed()
     }
 
     fn compacted(&self) -> Version {

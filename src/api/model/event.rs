@@ -33,3 +33,28 @@ pub struct Event {
     #[schema(value_type = Object)]
     pub details: serde_json::Map<String, serde_json::Value>,
 }
+
+/// What to verify of the audit trail.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// A `head` of an earlier answer, which the chain must have gone through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+}
+
+/// What going through the hash chain has shown.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct VerifyAnswer {
+    /// Whether every event is what was written and none is missing.
+    pub intact: bool,
+    /// The end of the chain, `VERSION:LINK`: to be kept elsewhere.
+    pub head: String,
+    /// Events that are there.
+    pub events: u64,
+    /// Events that retention has dropped, of which a digest is kept.
+    pub dropped: u64,
+    /// What is wrong first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}

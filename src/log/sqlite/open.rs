@@ -8,7 +8,7 @@ use portcullis_core::{HashKey, Version};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, ffi};
 
 use super::{row, schema};
-use crate::log::{DataDir, Identity, OpenError};
+use crate::log::{DataDir, Head, Identity, OpenError};
 
 /// A database that has passed the checks.
 pub(super) struct Checked {
@@ -16,6 +16,7 @@ pub(super) struct Checked {
     pub(super) identity: Identity,
     pub(super) compacted: Version,
     pub(super) last: Version,
+    pub(super) chain: Head,
 }
 
 /// Makes the database if there is none, and checks it.
@@ -90,9 +91,14 @@ fn create(dir: &Path, path: &Path) -> Result<(), OpenError> {
         connection.pragma_update(None, "user_version", schema::FORMAT)?;
         let transaction = connection.transaction()?;
         transaction.execute_batch(schema::CREATE)?;
-        for (key, value) in
-            [(schema::STORE_ID, &store_id[..]), (schema::HASH_KEY, &hash_key), (schema::COMPACTED, &[0; 8])]
-        {
+        let start = Head::START.to_bytes();
+        for (key, value) in [
+            (schema::STORE_ID, &store_id[..]),
+            (schema::HASH_KEY, &hash_key),
+            (schema::COMPACTED, &[0; 8]),
+            (schema::CHAIN, &start),
+            (schema::BASE, &start),
+        ] {
             transaction.execute("INSERT INTO meta VALUES (?1, ?2)", (key, value))?;
         }
         transaction.commit()?;
@@ -144,13 +150,14 @@ fn check_header(path: &Path) -> Result<(), OpenError> {
             Err(OpenError::Newer { path: path.into(), found, known: schema::FORMAT })
         }
         0 => Err(damaged("its format number is missing")),
+        found @ 1 => Err(OpenError::Older { path: path.into(), found }),
         _ => Ok(()),
     }
 }
 
 fn check_content(path: PathBuf) -> Result<Checked, OpenError> {
     let damaged = |error: String| OpenError::Damaged { path: path.clone(), error };
-    let check = || -> rusqlite::Result<(Identity, Version, Version, String)> {
+    let check = || -> rusqlite::Result<(Identity, Version, Version, Head, String)> {
         let connection = reader(&path)?;
         let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         let identity = Identity {
@@ -162,13 +169,17 @@ fn check_content(path: PathBuf) -> Result<Checked, OpenError> {
             .query_row("SELECT version FROM events ORDER BY version DESC LIMIT 1", [], |row| row.get(0))
             .optional()?
             .map_or(0, row::from_sql);
-        Ok((identity, compacted, last.max(compacted), verdict))
+        let chain = Head::from_bytes(meta(&connection, schema::CHAIN)?);
+        Ok((identity, compacted, last.max(compacted), chain, verdict))
     };
-    let (identity, compacted, last, verdict) = check().map_err(|error| refusal(&path, &error))?;
+    let (identity, compacted, last, chain, verdict) = check().map_err(|error| refusal(&path, &error))?;
     if verdict != "ok" {
         return Err(damaged(verdict));
     }
-    Ok(Checked { path, identity, compacted, last })
+    if chain.version != last {
+        return Err(damaged(format!("its last event is {last}, and was {}", chain.version)));
+    }
+    Ok(Checked { path, identity, compacted, last, chain })
 }
 
 /// Why a database cannot be opened that SQLite cannot read. Damage is only what is known to be.

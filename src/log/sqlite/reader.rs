@@ -9,12 +9,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::row::{self, to_sql};
 use super::{failure, open, schema};
-use crate::log::{LogError, Record, Search, Story};
+use crate::log::{Head, LogError, Record, Search, Story, Verified};
 
 /// What the thread is asked to do.
 pub(super) enum Query {
     Read { after: Version, limit: usize, done: oneshot::Sender<Result<Vec<Record>, LogError>> },
     Stories { search: Search, done: oneshot::Sender<Result<Vec<Story>, LogError>> },
+    Verify { expected: Option<Head>, done: oneshot::Sender<Result<Verified, LogError>> },
 }
 
 /// Records in one step of a replay.
@@ -34,6 +35,11 @@ pub(super) fn run(path: &Path, mut queries: mpsc::Receiver<Query>) {
             Query::Stories { search, done } => {
                 let _ = done
                     .send(connect(&mut connection, path).and_then(|connection| stories(connection, &search)));
+            }
+            // It takes its time, and searches need not wait for it.
+            Query::Verify { expected, done } => {
+                let path = path.to_owned();
+                std::thread::spawn(move || done.send(verify(&path, expected)));
             }
         }
     }
@@ -165,4 +171,59 @@ fn records(connection: &Connection, sql: &str, params: impl Params) -> Result<Ve
 
 fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Goes through the whole chain, on a view of its own.
+fn verify(path: &Path, expected: Option<Head>) -> Result<Verified, LogError> {
+    let failed = |error: rusqlite::Error| failure(&error);
+    let mut connection = open::reader(path).map_err(failed)?;
+    let connection = connection.transaction().map_err(failed)?;
+    let head = Head::from_bytes(open::meta(&connection, schema::CHAIN).map_err(failed)?);
+    let base = Head::from_bytes(open::meta(&connection, schema::BASE).map_err(failed)?);
+    let mut verified = Verified { head, events: 0, dropped: base.version, problem: None };
+    let mut select = connection
+        .prepare(
+            "SELECT version, payload, NULL FROM events UNION ALL SELECT version, NULL, digest FROM dropped
+             ORDER BY version",
+        )
+        .map_err(failed)?;
+    let mut rows = select.query([]).map_err(failed)?;
+    let (mut at, mut seen) = (base, expected.is_none_or(|expected| expected == base));
+    while let Some(row) = rows.next().map_err(failed)? {
+        let version = row::from_sql(row.get(0).map_err(failed)?);
+        if version != at.version + 1 {
+            let what = if version <= at.version { "stands twice" } else { "is missing" };
+            verified.problem = Some(format!("event {} {what}", at.version.min(version - 1) + 1));
+            return Ok(verified);
+        }
+        let payload: Option<Vec<u8>> = row.get(1).map_err(failed)?;
+        let digest = match payload {
+            Some(payload) => {
+                verified.events += 1;
+                Head::digest(&payload)
+            }
+            None => {
+                verified.dropped += 1;
+                row.get(2).map_err(failed)?
+            }
+        };
+        at = at.after(&digest);
+        seen |= expected == Some(at);
+    }
+    verified.problem = if at != head {
+        Some(match at.version == head.version {
+            true => "an event is not what was written: the chain ends in another link".to_owned(),
+            false => format!("event {} is missing", at.version + 1),
+        })
+    } else if seen {
+        None
+    } else if expected.is_some_and(|expected| expected.version < base.version) {
+        Some(format!(
+            "the head that is expected is older than event {}, from which on all is kept",
+            base.version + 1
+        ))
+    } else {
+        Some("the head that is expected was never this log's".to_owned())
+    };
+    Ok(verified)
 }

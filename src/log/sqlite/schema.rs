@@ -2,12 +2,15 @@
 
 /// `application_id` of the file header: "PCLS".
 pub(super) const APPLICATION_ID: u32 = 0x5043_4c53;
-/// `user_version` of the file header. A release reads its own format and earlier ones.
-pub(super) const FORMAT: u32 = 1;
+/// `user_version` of the file header. A release reads its own format and earlier ones; 1 was never released.
+pub(super) const FORMAT: u32 = 2;
 
 /// One row per event. `kind` is the event's field number in `log.proto`; `revocation` is the version that an
 /// event is about; `selector` is the key of a revocation; `checksum` covers version and payload, because
 /// SQLite's own checks do not see a changed byte inside a value.
+///
+/// `dropped` has the digests of events that compaction has taken away, so that the hash chain can be gone through all the
+/// same; of those before the first event that is left, only the link that they lead to is kept (`BASE`).
 ///
 /// Selectors are hashes: an index by them alone would change a page of its own for each event, and write all of
 /// these again and again. By segments of the log, events that come together change the same few pages.
@@ -22,6 +25,7 @@ pub(super) const CREATE: &str = "
         checksum INTEGER NOT NULL,
         payload BLOB NOT NULL
     ) STRICT;
+    CREATE TABLE dropped(version INTEGER PRIMARY KEY, digest BLOB NOT NULL) STRICT;
     CREATE INDEX about ON events(revocation) WHERE revocation IS NOT NULL;
     CREATE INDEX selectors ON events(version >> 14, selector) WHERE selector IS NOT NULL;
     CREATE INDEX sweeps ON events(version) WHERE kind = 13;
@@ -38,6 +42,9 @@ pub(super) const SWEPT: i64 = 13;
 pub(super) const STORE_ID: &str = "store_id";
 pub(super) const HASH_KEY: &str = "hash_key";
 pub(super) const COMPACTED: &str = "compacted";
+/// The head of the hash chain, and where it begins.
+pub(super) const CHAIN: &str = "chain";
+pub(super) const BASE: &str = "chain_base";
 
 /// Where the database is in a data directory.
 pub(super) const FILE: &str = "portcullis.db";

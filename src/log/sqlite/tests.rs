@@ -209,7 +209,8 @@ async fn damage_and_later_formats_are_refused() {
     let damaged: fn(&OpenError) -> bool = |error| matches!(error, OpenError::Damaged { .. });
     check(|bytes| bytes.truncate(bytes.len() / 2), damaged);
     check(|bytes| bytes[4096..8192].fill(0xa5), damaged);
-    check(|bytes| bytes[63] = 2, |error| matches!(error, OpenError::Newer { found: 2, known: 1, .. }));
+    check(|bytes| bytes[63] = 3, |error| matches!(error, OpenError::Newer { found: 3, known: 2, .. }));
+    check(|bytes| bytes[63] = 1, |error| matches!(error, OpenError::Older { found: 1, .. }));
     check(|bytes| bytes[68] = 0, |error| matches!(error, OpenError::Foreign { .. }));
 }
 
@@ -237,4 +238,65 @@ fn only_what_is_known_to_be_damage_is_called_so() {
     for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_ERROR] {
         assert!(matches!(refusal(code), OpenError::Damaged { .. }), "{code}");
     }
+}
+
+/// What `verify` says after somebody has changed the file.
+async fn verified_after(change: &str) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.append((0..3).map(|n| revoked("r", n)).collect()).await.unwrap();
+    log.append(vec![undone(1), swept(7), swept(8)]).await.unwrap();
+    drop(log);
+    let connection = rusqlite::Connection::open(dir.path().join(schema::FILE)).unwrap();
+    connection.execute_batch(change).unwrap();
+    drop(connection);
+    let log = open(dir.path());
+    log.verify(None).await.unwrap().problem
+}
+
+#[tokio::test]
+async fn the_chain_tells_that_nothing_was_changed_or_removed() {
+    assert_eq!(verified_after("").await, None);
+    for (change, says) in [
+        ("DELETE FROM events WHERE version = 2", "event 2 is missing"),
+        ("DELETE FROM events WHERE version = 1", "event 1 is missing"),
+        ("UPDATE events SET payload = zeroblob(4) WHERE version = 3", "is not what was written"),
+        (
+            "UPDATE events SET payload = (SELECT payload FROM events WHERE version = 6) WHERE version = 5",
+            "is not what was written",
+        ),
+        ("INSERT INTO dropped VALUES (4, zeroblob(32))", "event 4 stands twice"),
+    ] {
+        let problem = verified_after(change).await;
+        assert!(problem.as_deref().unwrap_or_default().contains(says), "{change}: {problem:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_chain_outlives_compaction_and_an_earlier_head_is_recognized() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.append((0..4).map(|n| revoked("r", n)).collect()).await.unwrap();
+    let early = log.verify(None).await.unwrap();
+    assert_eq!((early.head.version, early.events, early.dropped, &early.problem), (4, 4, 0, &None));
+    log.append(vec![undone(2), swept(7), swept(8)]).await.unwrap();
+    // In the middle: its digest is kept. At the beginning as well: only the link is.
+    log.compact(vec![2], 5).await.unwrap();
+    let middle = log.verify(Some(early.head)).await.unwrap();
+    assert_eq!((middle.head.version, middle.events, middle.dropped, &middle.problem), (7, 5, 2, &None));
+    log.compact(vec![1], 7).await.unwrap();
+    let kept = log.verify(Some(middle.head)).await.unwrap();
+    assert_eq!((kept.events, kept.dropped, &kept.problem), (3, 4, &None), "the older sweep is gone as well");
+    drop(log);
+    let connection = rusqlite::Connection::open(dir.path().join(schema::FILE)).unwrap();
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM dropped"), 2, "5 and 6 are behind events that are left");
+    drop(connection);
+    let log = open(dir.path());
+    let older = log.verify(Some(Head { version: 1, link: [0; 32] })).await.unwrap();
+    assert!(older.problem.unwrap().contains("older than event 3"));
+    let other = log.verify(Some(Head { link: [7; 32], ..kept.head })).await.unwrap();
+    assert_eq!(other.problem.as_deref(), Some("the head that is expected was never this log's"));
+    log.append(vec![swept(9)]).await.unwrap();
+    assert_eq!(log.verify(Some(kept.head)).await.unwrap().problem, None);
 }

@@ -13,7 +13,7 @@ use tracing::error;
 use super::row::{Columns, checksum, from_sql, to_sql};
 use super::{failure, open, schema};
 use crate::log::wire::event::Event as Body;
-use crate::log::{LogError, NewEvent, Record, Versions, wire};
+use crate::log::{Head, LogError, NewEvent, Record, Versions, wire};
 
 /// What the thread is asked to do.
 pub(super) enum Command {
@@ -42,6 +42,7 @@ pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) max_bytes: u64,
     pub(super) last: Version,
+    pub(super) chain: Head,
     pub(super) compacted: Arc<AtomicU64>,
     /// Opened by the first write: a log that is only read stays as it is.
     pub(super) connection: Option<Connection>,
@@ -112,7 +113,7 @@ impl Writer {
     }
 
     fn commit(&mut self, batches: &[&[NewEvent]]) -> rusqlite::Result<Vec<Versions>> {
-        let mut last = self.last;
+        let (mut last, mut chain) = (self.last, self.chain);
         let mut records = Vec::new();
         let mut versions = Vec::with_capacity(batches.len());
         let transaction = self.connection()?.transaction()?;
@@ -127,14 +128,16 @@ impl Writer {
                     last += 1;
                     let Columns { at_ms, kind, revocation, selector, payload } = Columns::of(entry);
                     let sum = checksum(last, &payload);
+                    chain = chain.after(&Head::digest(&payload));
                     insert.execute((to_sql(last), at_ms, kind, revocation, selector, sum, &payload))?;
                     records.push(Record { version: last, payload });
                 }
                 versions.push(Versions { first, last });
             }
         }
+        set_meta(&transaction, schema::CHAIN, &chain.to_bytes())?;
         transaction.commit()?;
-        self.last = last;
+        (self.last, self.chain) = (last, chain);
         self.tell(records);
         Ok(versions)
     }
@@ -157,18 +160,20 @@ impl Writer {
         let transaction = self.connection()?.transaction()?;
         {
             let mut delete = transaction.prepare_cached(
-                "DELETE FROM events WHERE version = ?1 OR revocation = ?1 RETURNING version",
+                "DELETE FROM events WHERE version = ?1 OR revocation = ?1 RETURNING version, payload",
             )?;
             for version in revocations {
                 let mut gone = delete.query([to_sql(*version)])?;
                 while let Some(row) = gone.next()? {
-                    compacted = compacted.max(from_sql(row.get(0)?));
+                    let (version, payload): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                    compacted = compacted.max(from_sql(version));
+                    remember(&transaction, version, &payload)?;
                 }
             }
         }
         drop_sweeps(&transaction, compacted)?;
-        let value = compacted.to_be_bytes();
-        transaction.execute("UPDATE meta SET value = ?2 WHERE key = ?1", (schema::COMPACTED, value))?;
+        fold(&transaction)?;
+        set_meta(&transaction, schema::COMPACTED, &compacted.to_be_bytes())?;
         transaction.commit()?;
         self.compacted.store(compacted, Ordering::Release);
         Ok(())
@@ -181,6 +186,36 @@ impl Writer {
         };
         Ok(self.connection.insert(connection))
     }
+}
+
+fn set_meta(transaction: &Transaction<'_>, key: &str, value: &[u8]) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
+    update.execute((key, value)).map(drop)
+}
+
+/// Keeps of a dropped event what the hash chain needs.
+fn remember(transaction: &Transaction<'_>, version: i64, payload: &[u8]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached("INSERT INTO dropped VALUES (?1, ?2)")?;
+    insert.execute((version, Head::digest(payload))).map(drop)
+}
+
+/// Keeps of the dropped events before the first that is left only the link that they lead to.
+fn fold(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut base = Head::from_bytes(open::meta(transaction, schema::BASE)?);
+    let first: Option<i64> =
+        transaction.query_row("SELECT min(version) FROM events", [], |row| row.get(0))?;
+    let mut select = transaction
+        .prepare_cached("SELECT version, digest FROM dropped WHERE version < ?1 ORDER BY version")?;
+    let mut rows = select.query([first.unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        // A gap is for `verify` to find, not to be hidden.
+        if from_sql(row.get(0)?) != base.version + 1 {
+            break;
+        }
+        base = base.after(&row.get(1)?);
+    }
+    transaction.execute("DELETE FROM dropped WHERE version <= ?1", [to_sql(base.version)])?;
+    set_meta(transaction, schema::BASE, &base.to_bytes())
 }
 
 /// Drops every sweep up to `until` that is followed there by one that does all that it did: with the clock
@@ -201,13 +236,14 @@ fn drop_sweeps(transaction: &Transaction<'_>, until: Version) -> rusqlite::Resul
             continue;
         };
         if done.is_some_and(|done| swept.until <= done) {
-            superseded.push(version);
+            superseded.push((version, payload));
         } else {
             done = Some(swept.until);
         }
     }
-    for version in superseded {
+    for (version, payload) in superseded {
         delete.execute([version])?;
+        remember(transaction, version, &payload)?;
     }
     Ok(())
 }

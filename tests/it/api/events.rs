@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{ISSUER, control_plane, get, key, post, problem, revoke_session, text};
+use crate::support::{ISSUER, control_plane, get, key, post, problem, problem_at, revoke_session, run, text};
 
 #[tokio::test]
 async fn every_change_is_there_in_order_with_who_made_it() {
@@ -60,4 +60,28 @@ async fn bad_parameters_are_refused() {
     problem(&get(&plane, "/v1/events?after=abc").await, 400, "invalid_query");
     problem(&get(&plane, "/v1/events?since=1").await, 400, "invalid_query");
     problem(&get(&plane, "/v1/events?revocation=nonsense").await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_verified_and_a_head_recognized_later() {
+    let plane = control_plane().await;
+    revoke_session(&plane, "s1").await;
+    let first = post(&plane, "/v1/events/verify", json!({})).await.json().unwrap();
+    assert_eq!((&first["intact"], &first["dropped"]), (&json!(true), &json!(0)), "{first}");
+    let head = text(&first, "/head").to_owned();
+    assert_eq!(head.split(':').next(), Some(first["events"].to_string().as_str()));
+    revoke_session(&plane, "s2").await;
+    let later = post(&plane, "/v1/events/verify", json!({"head": head})).await.json().unwrap();
+    assert_eq!((&later["intact"], later.get("problem")), (&json!(true), None), "{later}");
+    assert_ne!(later["head"], head.as_str());
+
+    let other = format!("1:{}", "0".repeat(64));
+    let refused = post(&plane, "/v1/events/verify", json!({"head": other})).await.json().unwrap();
+    assert_eq!(refused["problem"], "the head that is expected was never this log's");
+    problem_at(&post(&plane, "/v1/events/verify", json!({"head": "1"})).await, 422, "invalid_field", "/head");
+
+    let ran = run(&plane, &["events", "verify", "--head", &head], 0).await;
+    assert!(ran.stdout.starts_with("intact: ") && ran.stdout.contains("head "), "{}", ran.stdout);
+    let ran = run(&plane, &["events", "verify", "--head", &other], 1).await;
+    assert!(ran.stderr.contains("was never this log's"), "{}", ran.stderr);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{control_plane, get, text};
 
 /// Every call of the contract.
-const CALLS: [&str; 44] = [
+const CALLS: [&str; 45] = [
     "DELETE /inlets/scim/v2/Users/{id}",
     "DELETE /v1/keys/{id}",
     "DELETE /v1/ssf/{id}",
@@ -42,6 +42,7 @@ const CALLS: [&str; 44] = [
     "POST /inlets/ssf/push/{stream}",
     "POST /inlets/webhook/{name}",
     "POST /v1/check",
+    "POST /v1/events/verify",
     "POST /v1/inlets/{id}/try",
     "POST /v1/keys",
     "POST /v1/revocations",

@@ -54,6 +54,44 @@ fn every_command_line_is_understood() {
     }
 }
 
+/// The pages of the book.
+fn pages(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = dir.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let pages = entries.flat_map(|path| if path.is_dir() { pages(&path) } else { vec![path] });
+    pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+#[test]
+fn the_book_shows_commands_that_are_understood_and_links_to_what_exists() {
+    let (mut commands, mut links) = (0, 0);
+    for page in pages(&Path::new(ROOT).join("docs/src")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for line in blocks(&text, "sh").iter().flat_map(|block| block.lines()) {
+            let line = line.split(" # ").next().unwrap().trim();
+            let words = shell_words(line);
+            if words.first().is_some_and(|word| word.rsplit('/').next() == Some("portcullis")) {
+                let end = words.iter().position(|word| ["|", ">", "&&"].contains(&word.as_str()));
+                // A file of the reader's own; what it must hold is the command line's business.
+                let words = words[..end.unwrap_or(words.len())].iter().map(|word| match word.as_str() {
+                    "ca.crt" => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/docs/ca.crt"),
+                    other => other,
+                });
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{}: {line}: {}", page.display(), parsed.unwrap_err());
+                commands += 1;
+            }
+        }
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let file = target.split('#').next().unwrap();
+            if !target.contains("://") && !file.is_empty() {
+                assert!(page.parent().unwrap().join(file).exists(), "{} links to {target}", page.display());
+                links += 1;
+            }
+        }
+    }
+    assert!(commands >= 10 && links >= 10, "{commands} commands, {links} links");
+}
+
 fn shell_words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (index, part) in line.split('"').enumerate() {

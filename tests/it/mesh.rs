@@ -62,6 +62,26 @@ async fn every_variant_is_valid_against_the_schemas() {
     }
 }
 
+#[tokio::test]
+async fn a_patched_cluster_has_tls_where_there_is_an_authority_to_trust() {
+    let authority = portcullis_testbed::Authority::new().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), authority.pem()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let given = ["--control-plane", "portcullis.example:8471", "--control-plane-ca", path];
+    let gateway = printed(&[&["envoy-gateway"], &given[..]].concat()).await;
+    let waypoint = printed(&[&["istio", "--waypoint", "wp"], &given[..]].concat()).await;
+    for (documents, at) in
+        [(gateway, "/spec/jsonPatches/0/operation/value"), (waypoint, "/spec/configPatches/0/patch/value")]
+    {
+        documents.iter().for_each(schema::check);
+        let tls = documents.last().unwrap().pointer(at).unwrap()["transport_socket"]["typed_config"].clone();
+        assert_eq!(tls["sni"], "portcullis.example");
+        let trusted = &tls["common_tls_context"]["validation_context"]["trusted_ca"]["inline_string"];
+        assert_eq!(trusted.as_str().unwrap().trim(), authority.pem().replace("\r\n", "\n").trim());
+    }
+}
+
 #[test]
 fn the_schemas_refuse_what_the_hosts_would() {
     let valid = json!({
@@ -96,6 +116,7 @@ async fn bad_arguments_are_refused() {
         (&["istio", "--selector", "app"], "LABEL=VALUE"),
         (&["istio", "--namespace", "a: b"], "only letters"),
         (&["envoy-gateway", "--control-plane", "host"], "HOST:PORT"),
+        (&["envoy-gateway", "--control-plane-ca", "Cargo.toml"], "no certificate"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_portcullis")).arg("config").args(args).output().await;
         let output = output.unwrap();

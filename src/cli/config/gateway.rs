@@ -5,7 +5,7 @@ use clap::Args;
 use super::super::Failure;
 use super::super::remote::Remote;
 use super::module::{Module, Source};
-use super::template::{address, edge_key, plain};
+use super::template::{address, authority, callout_cluster, edge_key, plain};
 
 const CONTROL_PLANE: &str = "portcullis.portcullis-system.svc.cluster.local";
 
@@ -26,6 +26,10 @@ pub(super) struct Gateway {
     /// Where the control plane listens for edges [default: the Service of deploy/kubernetes, 8471]
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     control_plane: Option<(String, u16)>,
+
+    /// The authority of the control plane's certificate, in PEM, where its edges' port has TLS of its own
+    #[arg(long, value_name = "FILE", value_parser = authority)]
+    control_plane_ca: Option<String>,
 
     /// The key of the edges, of scope `edge`
     #[arg(long, value_name = "KEY", env = "PORTCULLIS_EDGE_KEY", hide_env_values = true, value_parser = plain)]
@@ -76,14 +80,10 @@ impl Gateway {
              # extensionApis.enableEnvoyPatchPolicy in the EnvoyGateway configuration.\n\
              apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyPatchPolicy\nmetadata:\n  name: portcullis-cluster\n  namespace: {}\nspec:\n  \
              targetRef:\n    group: gateway.networking.k8s.io\n    kind: Gateway\n    name: {}\n  type: JSONPatch\n  jsonPatches:\n    \
-             - type: type.googleapis.com/envoy.config.cluster.v3.Cluster\n      name: portcullis\n      operation:\n        op: add\n        path: \"\"\n        value:\n          \
-             name: portcullis\n          type: STRICT_DNS\n          connect_timeout: 5s\n          load_assignment:\n            \
-             cluster_name: portcullis\n            endpoints:\n              - lb_endpoints:\n                  - endpoint:\n                      \
-             address:\n                        socket_address: {{ address: {host}, port_value: {port} }}\n          typed_extension_protocol_options:\n            \
-             envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n              \
-             \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n              explicit_http_config:\n                \
-             http2_protocol_options:\n                  connection_keepalive: {{ interval: 10s, timeout: 5s }}\n",
-            self.namespace, self.gateway
+             - type: type.googleapis.com/envoy.config.cluster.v3.Cluster\n      name: portcullis\n      operation:\n        op: add\n        path: \"\"\n        value:\n{}",
+            self.namespace,
+            self.gateway,
+            callout_cluster(&host, port, self.control_plane_ca.as_ref(), 10),
         )
     }
 }

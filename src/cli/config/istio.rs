@@ -7,7 +7,7 @@ use clap::Args;
 use super::super::Failure;
 use super::super::remote::Remote;
 use super::module::{Module, Source};
-use super::template::{address, edge_key, fill, plain};
+use super::template::{address, authority, callout_cluster, edge_key, fill, plain};
 
 /// Where the manifests of `deploy/kubernetes` put the control plane.
 const CONTROL_PLANE: &str = "portcullis.portcullis-system.svc.cluster.local";
@@ -41,6 +41,10 @@ pub(super) struct Istio {
     /// The control plane is outside of the mesh, at that host, with TLS
     #[arg(long, requires = "control_plane")]
     external: bool,
+
+    /// The authority of the control plane's certificate, in PEM, where its edges' port has TLS of its own
+    #[arg(long, value_name = "FILE", value_parser = authority, requires = "waypoint")]
+    control_plane_ca: Option<String>,
 
     /// The key of the edges, of scope `edge`
     #[arg(long, value_name = "KEY", env = "PORTCULLIS_EDGE_KEY", hide_env_values = true, value_parser = plain)]
@@ -249,17 +253,10 @@ impl Istio {
         format!(
             "# A waypoint keeps only the clusters that it routes to.\n\
              apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata:\n  name: portcullis-cluster\n  namespace: {}\nspec:\n{}  \
-             configPatches:\n    - applyTo: CLUSTER\n      match:\n        context: ANY\n      patch:\n        operation: ADD\n        value:\n          \
-             name: portcullis\n          type: STRICT_DNS\n          connect_timeout: 5s\n          load_assignment:\n            \
-             cluster_name: portcullis\n            endpoints:\n              - lb_endpoints:\n                  - endpoint:\n                      \
-             address:\n                        socket_address: {{ address: {}, port_value: {} }}\n          typed_extension_protocol_options:\n            \
-             envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n              \
-             \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n              explicit_http_config:\n                \
-             http2_protocol_options:\n                  connection_keepalive: {{ interval: 10s, timeout: 5s }}\n",
+             configPatches:\n    - applyTo: CLUSTER\n      match:\n        context: ANY\n      patch:\n        operation: ADD\n        value:\n{}",
             self.namespace,
             self.workloads(),
-            self.host(),
-            self.port()
+            callout_cluster(self.host(), self.port(), self.control_plane_ca.as_ref(), 10),
         )
     }
 }

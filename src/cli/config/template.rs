@@ -18,6 +18,57 @@ pub(super) fn cluster_type(host: &str) -> &'static str {
     if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" }
 }
 
+/// The cluster of the control plane where a resource patches it in; with TLS when there is an authority to trust.
+pub(super) fn callout_cluster(host: &str, port: u16, authority: Option<&String>, indent: usize) -> String {
+    let values = [("HOST", Some(host.to_owned())), ("PORT", Some(port.to_string()))];
+    let mut text = fill(CLUSTER, &values);
+    if let Some(pem) = authority {
+        text += &fill(CLUSTER_TLS, &values);
+        let lines = pem.lines().filter(|line| !line.trim().is_empty());
+        text += &lines.map(|line| format!("            {}\n", line.trim())).collect::<String>();
+    }
+    text.lines().map(|line| format!("{:indent$}{line}\n", "")).collect()
+}
+
+const CLUSTER: &str = r#"name: portcullis
+type: STRICT_DNS
+connect_timeout: 5s
+load_assignment:
+  cluster_name: portcullis
+  endpoints:
+    - lb_endpoints:
+        - endpoint:
+            address:
+              socket_address: { address: HOST, port_value: PORT }
+typed_extension_protocol_options:
+  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+    explicit_http_config:
+      http2_protocol_options:
+        connection_keepalive: { interval: 10s, timeout: 5s }
+"#;
+
+const CLUSTER_TLS: &str = r#"transport_socket:
+  name: envoy.transport_sockets.tls
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+    sni: HOST
+    common_tls_context:
+      validation_context:
+        match_typed_subject_alt_names:
+          - san_type: DNS
+            matcher: { exact: HOST }
+        trusted_ca:
+          inline_string: |
+"#;
+
+/// The certificates in a file, as PEM.
+pub(super) fn authority(path: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let own = |line: &str| line.starts_with("-----BEGIN CERTIFICATE-----");
+    if text.lines().any(own) { Ok(text) } else { Err("no certificate (PEM, BEGIN CERTIFICATE) in it".into()) }
+}
+
 /// Text that means in YAML and in JSON what it says.
 pub(super) fn plain(text: &str) -> Result<String, String> {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@%+=&?".contains(&byte);

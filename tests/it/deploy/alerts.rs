@@ -117,7 +117,7 @@ async fn alerts_fire_when_something_breaks_and_not_before() {
             .filter(paths::filter().unwrap())
             .control_plane(plane.edge_address())
             .edge_key(key)
-            .plugin("staleness", json!({"after": "2s", "then": "allow"}))
+            .plugin("staleness", json!({"after": "5s", "then": "allow"}))
             .plugin("startup", json!({"hold": "100ms", "then": "deny"}))
     };
     let envoy = Envoy::start(bootstrap(plane.edge_key())).await.unwrap();

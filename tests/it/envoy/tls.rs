@@ -245,10 +245,10 @@ async fn a_connection_ends_with_the_certificate_that_it_was_opened_with() {
     let stage = Stage::new(&[PLANE], "").await;
     let files = stage.files(&stage.authority, &[EDGE]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    stage.authority.issue_for(&[EDGE], now - 60, now + 6).unwrap().write(files.path()).unwrap();
+    stage.authority.issue_for(&[EDGE], now - 60, now + 15).unwrap().write(files.path()).unwrap();
     let envoy = Envoy::start(stage.bootstrap(&files)).await.unwrap();
     workers(&stage.plane, 2).await;
-    stage.plane.log().wait_for("a connection ends with the certificate", SOON).await.unwrap();
+    stage.plane.log().wait_for("a connection ends with the certificate", 2 * SOON).await.unwrap();
     stage.plane.log().wait_for("the peer's certificate has expired: renew it", SOON).await.unwrap();
     // It goes on with what it had, and comes back with a new one.
     stage.authority.issue(&[EDGE]).unwrap().write(files.path()).unwrap();

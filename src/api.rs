@@ -23,6 +23,7 @@ mod openapi;
 mod query;
 mod revocations;
 mod ssf;
+mod status;
 mod take_back;
 
 use std::sync::Arc;
@@ -35,9 +36,10 @@ use utoipa_axum::routes;
 use crate::control::ControlError;
 use crate::inlets::Inlets;
 use crate::modules::Modules;
+use crate::system::System;
 
 /// All routes: `/v1`, `/inlets`, `/filter`, `/livez`, `/readyz`, `/metrics`, and problem documents for everything else.
-pub fn router(inlets: Inlets, modules: Arc<Modules>) -> Router {
+pub fn router(inlets: Inlets, modules: Arc<Modules>, system: Arc<System>) -> Router {
     let control = inlets.control().clone();
     let (routes, _document) = routes().split_for_parts();
     routes
@@ -46,6 +48,7 @@ pub fn router(inlets: Inlets, modules: Arc<Modules>) -> Router {
         .layer(middleware::from_fn(observe::bound))
         .layer(middleware::from_fn_with_state(control, observe::count))
         .layer(Extension(modules))
+        .layer(Extension(system))
         .with_state(inlets)
 }
 
@@ -79,6 +82,7 @@ fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(ssf::read, ssf::add, ssf::remove))
         .routes(routes!(ssf::verify))
         .routes(routes!(ssf::set_status))
+        .routes(routes!(status::read))
         .routes(routes!(filter::list))
         .routes(routes!(filter::read))
         .routes(routes!(openapi::document))

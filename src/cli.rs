@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod config;
+mod doctor;
 mod edges;
 mod events;
 mod exit;
@@ -90,6 +91,8 @@ enum Verb {
     Ssf(ssf::SsfArgs),
     /// Print configurations for what enforces
     Config(config::Config),
+    /// Look for what is wrong, at the control plane and at Envoys, and say what to do
+    Doctor(doctor::Doctor),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Print the manual page, in roff
@@ -123,6 +126,7 @@ impl Cli {
             Verb::Inlet(verb) => verb.run(remote, &out),
             Verb::Ssf(verb) => verb.run(remote, &out),
             Verb::Config(verb) => verb.run(remote, &out),
+            Verb::Doctor(verb) => verb.run(remote, &out),
             Verb::Completions(verb) => verb.run(&out),
             Verb::Man => completions::man(&out),
         };

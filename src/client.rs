@@ -18,7 +18,7 @@ use ureq::{Agent, Body};
 use crate::api::model::{
     CapturedMessage, CheckAnswer, CheckRequest, Edges, Events, FilterModules, InletAnswer, Issuers, Keys,
     NewKey, NewKeyAnswer, NewRevocation, NewStreamStatus, Problem, Revocation, RevocationAnswer, Revocations,
-    Secret, Stream, TakeBack, Verification, VerifyAnswer, VerifyRequest,
+    Secret, ServiceStatus, Stream, TakeBack, Verification, VerifyAnswer, VerifyRequest,
 };
 
 pub use batch::BatchResults;
@@ -152,6 +152,11 @@ impl Client {
     /// `POST /v1/events/verify`.
     pub fn verify_events(&self, request: &VerifyRequest) -> Result<Answer<VerifyAnswer>, ClientError> {
         self.post("/v1/events/verify", request, None)
+    }
+
+    /// `GET /v1/status`.
+    pub fn status(&self) -> Result<Answer<ServiceStatus>, ClientError> {
+        self.get("/v1/status", &[])
     }
 
     /// `GET /v1/issuers`.

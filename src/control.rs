@@ -31,8 +31,8 @@ mod upkeep;
 mod users;
 
 pub use answer::{
-    Accepted, AuditEvent, AuditRecord, Checked, Commit, CreatedKey, EdgeReceipt, EdgeStatus, Edges, KeyInfo,
-    Receipts, RefusedSet, Warning, WorkerStatus,
+    Accepted, AuditEvent, AuditRecord, Checked, Commit, Counts, CreatedKey, EdgeReceipt, EdgeStatus, Edges,
+    KeyInfo, Receipts, RefusedSet, Warning, WorkerStatus,
 };
 pub use error::{ControlError, Refusal};
 pub use plan::{Effect, MAX_EFFECTS};
@@ -251,6 +251,18 @@ impl Control {
     pub fn edges(&self, caller: &Caller) -> Result<Edges, ControlError> {
         require(caller, Scope::Read)?;
         Ok(self.inner.registry.report(self.inner.store.version(), self.now_ms()))
+    }
+
+    /// How much there is of what. Needs the scope `read`.
+    ///
+    /// # Errors
+    /// By caller; when this process does not keep up with its log any more.
+    pub fn counts(&self, caller: &Caller) -> Result<Counts, ControlError> {
+        require(caller, Scope::Read)?;
+        let version = self.ready()?;
+        let revocations = self.inner.store.read(|state| state.ledger().len()) as u64;
+        let (edges, workers) = self.inner.registry.count();
+        Ok(Counts { version, revocations, edges: edges as u64, workers: workers as u64 })
     }
 
     /// Waits until every connected worker enforces a version, or the time is up; with no edge connected it

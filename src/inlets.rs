@@ -116,6 +116,11 @@ impl Inlets {
         &self.streams
     }
 
+    /// The status lists, each with what went wrong last.
+    pub(crate) fn status_lists(&self) -> impl Iterator<Item = status_list::ListHealth> {
+        self.lists.health()
+    }
+
     /// The front door.
     #[must_use]
     pub fn control(&self) -> &Control {

@@ -26,6 +26,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::config::{Issuer, Issuers};
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Reach};
+use fetch::Fetched;
 
 /// How often ages are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -58,6 +59,7 @@ struct Cache {
     /// The last attempts that messages asked for, newest last.
     asked_ms: Vec<UnixMillis>,
     failure: Option<String>,
+    clock_ahead_ms: Option<u64>,
 }
 
 /// What is known of an issuer's keys.
@@ -69,6 +71,8 @@ pub struct KeyStatus {
     pub fetched_at_ms: Option<UnixMillis>,
     /// Why the last attempt failed, if it did.
     pub failure: Option<String>,
+    /// By how much the clock of who served them was ahead of this one, at least; `None` when it was not.
+    pub clock_ahead_ms: Option<u64>,
 }
 
 impl Directory {
@@ -102,8 +106,8 @@ impl Directory {
     #[must_use]
     pub fn status(&self, issuer: &str) -> KeyStatus {
         let Some(provider) = self.provider(issuer) else { return KeyStatus::default() };
-        let Cache { keys, fetched_at_ms, failure, .. } = provider.cache().clone();
-        KeyStatus { keys, fetched_at_ms, failure }
+        let Cache { keys, fetched_at_ms, failure, clock_ahead_ms, .. } = provider.cache().clone();
+        KeyStatus { keys, fetched_at_ms, failure, clock_ahead_ms }
     }
 
     /// Where calls to an issuer may go: to private addresses only where its configuration allows it.
@@ -198,7 +202,7 @@ impl Directory {
         let mut cache = provider.cache();
         cache.tried_at_ms = Some(now_ms);
         match fetched {
-            Ok(keys) => {
+            Ok(Fetched { keys, date_ms }) => {
                 if cache.failure.is_some() || cache.fetched_at_ms.is_none() {
                     info!(issuer = issuer.issuer, keys = keys.len(), "the keys of the issuer are there");
                 }
@@ -208,6 +212,8 @@ impl Directory {
                 cache.keys = Arc::new(keys);
                 cache.fetched_at_ms = Some(now_ms);
                 cache.failure = None;
+                cache.clock_ahead_ms =
+                    date_ms.and_then(|date| date.checked_sub(now_ms)).filter(|ahead| *ahead > 0);
                 self.metrics.keys_fetched(&issuer.issuer, now_ms / 1_000);
             }
             Err(error) => {

@@ -33,4 +33,5 @@ pub mod serve;
 pub mod shutdown;
 pub mod state;
 pub mod store;
+pub mod system;
 pub mod tls;

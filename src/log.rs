@@ -16,11 +16,13 @@ mod chain;
 mod event;
 mod lock;
 mod sqlite;
+mod usage;
 
 pub use chain::{Head, HeadError, Verified};
 pub use event::{EventError, cutoff_of, selector_of, wire_requirements};
 pub use lock::DataDir;
 pub use sqlite::SqliteLog;
+pub use usage::{Disk, Usage};
 
 /// The generated messages of `proto/portcullis/log/v1/log.proto`.
 #[allow(

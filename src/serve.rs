@@ -29,6 +29,7 @@ use crate::log::{DataDir, LogError, OpenError, SqliteLog};
 use crate::metrics::Metrics;
 use crate::modules::{ModuleError, Modules};
 use crate::outbound::{CaError, Outbound};
+use crate::system::System;
 use crate::tls::{Tls, TlsError};
 
 /// What is being answered when the process is asked to end gets so long to be finished.
@@ -117,6 +118,7 @@ pub async fn serve(
             return Err(ServeError::Plaintext { key, address });
         }
     }
+    let started_ms = Clock::System.now_ms();
     let modules = Arc::new(Modules::load(config.filter_files.as_deref())?);
     let metrics = Metrics::default();
     let tls = config.tls.clone().map(|tls| Tls::load(tls, Clock::System, metrics.clone())).transpose()?;
@@ -163,7 +165,8 @@ pub async fn serve(
         .incoming();
     let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
     let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams, &config.status_lists);
-    drop(routes.send_replace(crate::api::router(inlets.clone(), modules)));
+    let system = System::new(&config, address.http, address.edge, tls.clone(), started_ms);
+    drop(routes.send_replace(crate::api::router(inlets.clone(), modules, Arc::new(system))));
     let streams = tokio::spawn(crate::inlets::ssf::keep_up(inlets.clone(), halt.clone()));
     let lists = tokio::spawn(crate::inlets::status_list::keep_up(inlets, halt.clone()));
     let house = tokio::spawn(control.clone().keep_house(halt.clone()));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
@@ -65,6 +65,8 @@ pub struct Tls {
     settings: config::Tls,
     provider: Arc<CryptoProvider>,
     current: watch::Sender<Configs>,
+    /// Why the files were of no use when they were last looked at.
+    failure: Mutex<Option<TlsError>>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -74,6 +76,16 @@ struct Configs {
     http: Arc<ServerConfig>,
     edge: Arc<ServerConfig>,
     files: Arc<Files>,
+    own: Certificate,
+}
+
+/// The ports' certificate as it is now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsStatus {
+    /// The certificate in force.
+    pub certificate: Certificate,
+    /// Why the files that are there now are of no use, if they are not.
+    pub failure: Option<TlsError>,
 }
 
 /// The TLS of one port, as it is at any time. Cheap to clone.
@@ -116,9 +128,21 @@ impl Tls {
     pub fn load(settings: config::Tls, clock: Clock, metrics: Metrics) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let files = Files::read(&settings)?;
-        let (configs, own) = configs(&settings, &provider, files, clock.now_ms())?;
-        metrics.certificate_expires(&own);
-        Ok(Self { settings, provider, current: watch::Sender::new(configs), clock, metrics })
+        let configs = configs(&settings, &provider, files, clock.now_ms())?;
+        metrics.certificate_expires(&configs.own);
+        let current = watch::Sender::new(configs);
+        Ok(Self { settings, provider, current, failure: Mutex::default(), clock, metrics })
+    }
+
+    /// The certificate, and whether its files can be read again.
+    #[must_use]
+    pub fn status(&self) -> TlsStatus {
+        let certificate = self.current.borrow().own.clone();
+        TlsStatus { certificate, failure: self.failure().clone() }
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<TlsError>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The TLS of a port, if it speaks it.
@@ -132,22 +156,21 @@ impl Tls {
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failure = None;
         while stop.run_until_cancelled(look.tick()).await.is_some() {
             let this = Arc::clone(&self);
             let Ok(looked) = tokio::task::spawn_blocking(move || this.look()).await else { continue };
             match looked {
-                Ok(None) => failure = None,
+                Ok(None) => *self.failure() = None,
                 Ok(Some(own)) => {
                     info!(valid_until = %own.valid_until(), "the ports' certificate was read again");
-                    failure = None;
+                    *self.failure() = None;
                 }
                 Err(error) => {
                     self.metrics.tls_reload_failures.inc();
-                    if failure.as_ref() != Some(&error) {
+                    let is_new = self.failure().replace(error.clone()).as_ref() != Some(&error);
+                    if is_new {
                         warn!(%error, "the files of [tls] have changed and are of no use; what was read before stays in force");
                     }
-                    failure = Some(error);
                 }
             }
         }
@@ -159,7 +182,8 @@ impl Tls {
         if files == *self.current.borrow().files {
             return Ok(None);
         }
-        let (configs, own) = configs(&self.settings, &self.provider, files, self.clock.now_ms())?;
+        let configs = configs(&self.settings, &self.provider, files, self.clock.now_ms())?;
+        let own = configs.own.clone();
         self.metrics.certificate_expires(&own);
         self.current.send_replace(configs);
         Ok(Some(own))
@@ -190,13 +214,13 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|error| unreadable(&error))
 }
 
-/// What both ports are served with, and the certificate that they show.
+/// What both ports are served with.
 fn configs(
     settings: &config::Tls,
     provider: &Arc<CryptoProvider>,
     files: Files,
     now_ms: UnixMillis,
-) -> Result<(Configs, Certificate), TlsError> {
+) -> Result<Configs, TlsError> {
     const KEY: &str = "tls.certificate_file";
     let path = &settings.certificate_file;
     let chain = certificates(KEY, path, &files.certificate)?;
@@ -251,7 +275,7 @@ fn configs(
     edge.session_storage = Arc::new(NoServerSessionStorage {});
     edge.send_tls13_tickets = 0;
     let http = serve(None, &[b"h2", b"http/1.1"])?;
-    Ok((Configs { http: Arc::new(http), edge: Arc::new(edge), files: Arc::new(files) }, own))
+    Ok(Configs { http: Arc::new(http), edge: Arc::new(edge), files: Arc::new(files), own })
 }
 
 /// The certificates of a PEM file: at least one.

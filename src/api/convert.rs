@@ -189,6 +189,7 @@ impl From<&config::Issuer> for model::Issuer {
             keys: Vec::new(),
             keys_fetched_at: None,
             keys_failure: None,
+            clock_ahead_ms: None,
         }
     }
 }

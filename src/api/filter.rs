@@ -21,13 +21,18 @@ use crate::modules::Modules;
     responses((status = 200, description = "The filters", body = FilterModules)),
 )]
 pub(super) async fn list(Extension(modules): Extension<Arc<Modules>>) -> Json<FilterModules> {
+    Json(FilterModules { modules: listed(&modules) })
+}
+
+/// All that are handed out, the current one first.
+pub(super) fn listed(modules: &Modules) -> Vec<FilterModule> {
     let modules = modules.iter().map(|module| FilterModule {
         version: module.version.clone(),
         sha256: module.sha256.clone(),
         bytes: module.bytes.len() as u64,
         path: format!("/filter/{}", module.file_name()),
     });
-    Json(FilterModules { modules: modules.collect() })
+    modules.collect()
 }
 
 /// Fetch a filter

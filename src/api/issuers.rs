@@ -27,6 +27,7 @@ pub(super) async fn list(
             keys: status.keys.ids().map(|kid| IssuerKey { kid: kid.to_owned() }).collect(),
             keys_fetched_at: status.fetched_at_ms.map(Moment::from_millis),
             keys_failure: status.failure,
+            clock_ahead_ms: status.clock_ahead_ms,
             ..Issuer::from(issuer)
         }
     });

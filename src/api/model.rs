@@ -17,6 +17,7 @@ mod problem;
 mod receipt;
 mod revocation;
 mod secret;
+mod status;
 mod stream;
 
 pub use check::{CheckAnswer, CheckRequest};
@@ -32,4 +33,7 @@ pub use problem::{FieldProblem, Problem};
 pub use receipt::{EdgeReceipt, Receipts};
 pub use revocation::{Actor, BatchLine, NewRevocation, Revocation, RevocationAnswer, Revocations, TakeBack};
 pub use secret::Secret;
+pub use status::{
+    CertificateStatus, DiskSpace, LogSize, PortStatus, ServiceStatus, StatusListStatus, StreamStatus,
+};
 pub use stream::{NewStreamStatus, Stream, StreamState, Verification};

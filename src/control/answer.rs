@@ -18,6 +18,19 @@ pub struct Commit {
     pub at_ms: UnixMillis,
 }
 
+/// How much there is of what.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Counts {
+    /// The version that is in force here.
+    pub version: Version,
+    /// Live revocations.
+    pub revocations: u64,
+    /// Connected edges.
+    pub edges: u64,
+    /// Connected workers.
+    pub workers: u64,
+}
+
 /// A change of a revocation that is durable and on its way to the edges.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Accepted {

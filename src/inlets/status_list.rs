@@ -81,6 +81,28 @@ struct Changes {
     undo: Vec<usize>,
 }
 
+/// A list as others see it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ListHealth {
+    /// Its address.
+    pub(crate) uri: String,
+    /// Who issues it.
+    pub(crate) issuer: String,
+    /// Why it could not be had or used when that was last tried.
+    pub(crate) failure: Option<String>,
+}
+
+impl Lists {
+    /// Each list with what went wrong last.
+    pub(super) fn health(&self) -> impl Iterator<Item = ListHealth> {
+        self.0.iter().map(|list| ListHealth {
+            uri: list.settings.uri.clone(),
+            issuer: list.settings.issuer.clone(),
+            failure: list.lock().failure.clone(),
+        })
+    }
+}
+
 /// Keeps up with all lists until `stop`.
 pub(crate) async fn keep_up(inlets: Inlets, stop: CancellationToken) {
     let lists = inlets.lists.0.iter().map(|list| poll::keep_up(&inlets, list, &stop));

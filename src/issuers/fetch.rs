@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::{Response, StatusCode};
+use axum::http::header::DATE;
+use axum::http::{HeaderValue, Response, StatusCode};
 use portcullis_core::json::Json;
 
 use super::KeySet;
+use crate::clock::UnixMillis;
 use crate::config::Issuer;
 use crate::outbound::{Limits, Outbound, OutboundError, Reach};
 
@@ -33,8 +35,14 @@ pub(super) fn reach(issuer: &Issuer) -> Reach {
     if issuer.messages.allow_private_addresses { Reach::Private } else { Reach::Public }
 }
 
+/// Keys, and the time at which they were served, Unix milliseconds. A cache on the way makes that earlier, not later.
+pub(super) struct Fetched {
+    pub(super) keys: KeySet,
+    pub(super) date_ms: Option<UnixMillis>,
+}
+
 /// The keys that an issuer publishes now.
-pub(super) async fn keys(outbound: &Outbound, issuer: &Issuer) -> Result<KeySet, FetchError> {
+pub(super) async fn keys(outbound: &Outbound, issuer: &Issuer) -> Result<Fetched, FetchError> {
     let reach = reach(issuer);
     let url = match &issuer.jwks_uri {
         Some(url) => url.clone(),
@@ -43,7 +51,16 @@ pub(super) async fn keys(outbound: &Outbound, issuer: &Issuer) -> Result<KeySet,
     let answer = get(outbound, &url, "application/jwk-set+json, application/json", reach).await?;
     let keys = KeySet::parse(answer.body()).map_err(|why| FetchError::Keys { url: url.clone(), why })?;
     // An empty set would take away keys that are good.
-    if keys.is_empty() { Err(FetchError::NoKey { url }) } else { Ok(keys) }
+    if keys.is_empty() {
+        return Err(FetchError::NoKey { url });
+    }
+    Ok(Fetched { keys, date_ms: answer.headers().get(DATE).and_then(date_ms) })
+}
+
+/// An HTTP date (RFC 9110, section 5.6.7) as every server must write it, to the second.
+fn date_ms(value: &HeaderValue) -> Option<UnixMillis> {
+    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.as_bytes());
+    parsed.ok().and_then(|at| UnixMillis::try_from(at.as_millisecond()).ok())
 }
 
 /// OpenID Connect Discovery 1.0, section 4, or, where there is none, that of a transmitter of security events.
@@ -94,5 +111,22 @@ async fn get(
     match answer.status() {
         StatusCode::OK => Ok(answer),
         status => Err(FetchError::Status { url: url.to_owned(), status: status.as_u16() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_is_read_to_the_second() {
+        let check = |text: &'static str, expect: Option<u64>| {
+            assert_eq!(date_ms(&HeaderValue::from_static(text)), expect, "{text}");
+        };
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777_000));
+        check("Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
+        for text in ["", "now", "Sun, 06 Nov 1934 08:49:37 GMT", "1994-11-06T08:49:37Z"] {
+            check(text, None);
+        }
     }
 }

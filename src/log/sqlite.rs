@@ -28,6 +28,8 @@ use writer::{Command, Writer};
 
 /// Calls that may wait for a thread before callers wait to call.
 const QUEUE: usize = 1_024;
+/// The database in the data directory.
+pub(super) const DATABASE: &str = schema::FILE;
 /// Batches that may wait for a follower.
 const FOLLOW_QUEUE: usize = 64;
 

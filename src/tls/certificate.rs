@@ -77,7 +77,13 @@ impl Certificate {
         timestamp(self.not_after)
     }
 
-    /// The same in Unix milliseconds.
+    /// When its validity begins, Unix milliseconds.
+    #[must_use]
+    pub fn begins_ms(&self) -> UnixMillis {
+        u64::try_from(self.not_before).unwrap_or_default().saturating_mul(1000)
+    }
+
+    /// When its validity ends, Unix milliseconds.
     #[must_use]
     pub fn expires_ms(&self) -> UnixMillis {
         u64::try_from(self.not_after).unwrap_or_default().saturating_mul(1000)

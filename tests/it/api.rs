@@ -11,4 +11,5 @@ mod openapi;
 mod operation;
 mod revocations;
 mod routes;
+mod status;
 mod take_back;

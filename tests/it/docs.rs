@@ -49,7 +49,7 @@ fn every_command_line_is_understood() {
             None => {}
         }
     }
-    for verb in ["serve", "revoke", "undo", "list", "edges", "key", "config"] {
+    for verb in ["serve", "revoke", "undo", "list", "edges", "key", "config", "doctor"] {
         assert!(seen.contains(verb), "README shows no `portcullis {verb}`");
     }
 }

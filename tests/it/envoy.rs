@@ -7,12 +7,12 @@ mod gate;
 mod oidc_provider;
 mod outage;
 mod printed;
-mod reload;
+pub(crate) mod reload;
 mod status_list;
 mod streams;
-mod support;
+pub(crate) mod support;
 mod tls;
-mod traps;
+pub(crate) mod traps;
 
 pub(crate) use printed::enforces;
 pub(crate) use support::workers;

@@ -17,6 +17,7 @@ mod conformance;
 mod crash;
 mod deploy;
 mod docs;
+mod doctor;
 mod envoy;
 mod feed;
 mod filter;

@@ -135,6 +135,9 @@ pub struct Issuer {
     /// Why they could not be fetched when that was last tried; the ones from before are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_failure: Option<String>,
+    /// By how much the clock of who served them was ahead of the control plane's, at least; absent when it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_ms: Option<u64>,
 }
 
 /// A signing key of an issuer.

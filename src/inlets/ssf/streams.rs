@@ -95,7 +95,7 @@ impl Streams {
     }
 
     /// All of them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.0.iter()
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{control_plane, get, text};
 
 /// Every call of the contract.
-const CALLS: [&str; 45] = [
+const CALLS: [&str; 46] = [
     "DELETE /inlets/scim/v2/Users/{id}",
     "DELETE /v1/keys/{id}",
     "DELETE /v1/ssf/{id}",
@@ -31,6 +31,7 @@ const CALLS: [&str; 45] = [
     "GET /v1/revocations",
     "GET /v1/revocations/{id}",
     "GET /v1/ssf/{id}",
+    "GET /v1/status",
     "PATCH /inlets/scim/v2/Users/{id}",
     "POST /inlets/backchannel-logout",
     "POST /inlets/global-token-revocation",

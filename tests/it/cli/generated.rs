@@ -22,8 +22,19 @@ async fn help_documents_the_exit_codes_and_hides_the_key() {
     ] {
         assert!(help.contains(line), "{line} in {help}");
     }
-    for verb in ["serve", "revoke", "reinstate", "undo", "list", "check", "edges", "events", "import", "key"]
-    {
+    for verb in [
+        "serve",
+        "revoke",
+        "reinstate",
+        "undo",
+        "list",
+        "check",
+        "edges",
+        "events",
+        "import",
+        "key",
+        "doctor",
+    ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} in {help}");
         assert!(!stdout(&[verb, "--help"]).await.contains("very-secret"));
     }
@@ -42,7 +53,7 @@ async fn completions_are_there_for_the_usual_shells() {
 async fn the_manual_page_has_every_verb() {
     let page = stdout(&["man"]).await;
     assert!(page.contains(".TH portcullis 1"), "{page}");
-    for verb in ["REVOKE", "UNDO", "IMPORT", "KEY CREATE", "CONFIG ENVOY"] {
+    for verb in ["REVOKE", "UNDO", "IMPORT", "KEY CREATE", "CONFIG ENVOY", "DOCTOR"] {
         assert!(page.contains(&format!(".SH \"PORTCULLIS {verb}\"")), "{verb}");
     }
     assert!(!page.contains("very-secret"));

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::support::{SOON, peers};
 
 /// The filter with a request header that makes it trap.
-fn trapping_filter() -> PathBuf {
+pub(crate) fn trapping_filter() -> PathBuf {
     static FILTER: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let root = env!("CARGO_MANIFEST_DIR");

@@ -1,0 +1,122 @@
+//! The edges, as the control plane sees them.
+
+use std::collections::BTreeMap;
+
+use super::finding::{Code, Finding};
+use super::plane::Plane;
+use crate::api::model::{Edge, Worker};
+use crate::cli::time;
+
+/// A worker answers every heartbeat; what is late by more is silent.
+const MISSED_HEARTBEATS: u64 = 3;
+/// An edge that has seen traffic and a revocation for so long should have rejected something.
+const LONG_MS: u64 = 86_400_000;
+
+pub(super) fn findings(plane: &Plane) -> Vec<Finding> {
+    let edges = &plane.edges.edges;
+    if !edges.iter().any(|edge| edge.connected) {
+        let none = Finding::new(Code::EdgeNone, "control plane", "no edge is connected");
+        return edges.iter().flat_map(|edge| one_edge(plane, edge)).chain([none]).collect();
+    }
+    let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
+    for edge in edges.iter().filter(|edge| edge.connected && !edge.node.is_empty()) {
+        *nodes.entry(&edge.node).or_default() += 1;
+    }
+    let shared = nodes.into_iter().filter(|(_, count)| *count > 1).map(|(node, count)| {
+        Finding::new(
+            Code::NodeIdShared,
+            format!("edge {node}"),
+            format!("{count} connected Envoys have this node.id"),
+        )
+    });
+    edges.iter().flat_map(|edge| one_edge(plane, edge)).chain(shared).collect()
+}
+
+fn one_edge(plane: &Plane, edge: &Edge) -> Vec<Finding> {
+    let now = plane.status.now;
+    let subject = match edge.node.as_str() {
+        "" => format!("edge without a name (process {})", edge.process),
+        node => format!("edge {node}"),
+    };
+    let found = match (over_limit(edge), edge.connected) {
+        // Such a worker comes back again and again: that it is gone is not the news.
+        (Some(refused), _) => vec![Some(refused)],
+        (None, true) => vec![
+            edge.node.is_empty().then(|| (Code::NodeIdMissing, "its node.id is empty".to_owned())),
+            behind(edge, plane.settled_version),
+            silent(plane, edge),
+            other_filter(plane, edge),
+            never_rejected(plane, edge),
+        ],
+        (None, false) => {
+            let last = time::relative(edge.last_contact, now);
+            vec![Some((Code::EdgeGone, format!("it was last heard of {last}, at version {}", edge.version)))]
+        }
+    };
+    found.into_iter().flatten().map(|(code, seen)| Finding::new(code, subject.clone(), seen)).collect()
+}
+
+type Seen = Option<(Code, String)>;
+
+fn over_limit(edge: &Edge) -> Seen {
+    let refused = edge.workers.iter().find_map(|worker| worker.refused)?;
+    let seen = format!(
+        "it refuses the set: {} revocations, and its limit is {}",
+        refused.revocations, refused.limit
+    );
+    Some((Code::EdgeOverLimit, seen))
+}
+
+fn connected(edge: &Edge) -> impl Iterator<Item = &Worker> {
+    edge.workers.iter().filter(|worker| worker.connected)
+}
+
+fn behind(edge: &Edge, version: u64) -> Seen {
+    let all = connected(edge).count();
+    let late = connected(edge).filter(|worker| worker.version < version).count();
+    let oldest = connected(edge).map(|worker| worker.version).min()?;
+    if late == 0 {
+        return None;
+    }
+    if late == all {
+        return Some((Code::EdgeLagging, format!("it enforces version {oldest} of {version}")));
+    }
+    let seen = format!("{late} of its {all} workers are behind: at version {oldest} of {version}");
+    Some((Code::EdgeWorkersDisagree, seen))
+}
+
+fn silent(plane: &Plane, edge: &Edge) -> Seen {
+    let patience = plane.status.heartbeat_ms.saturating_mul(MISSED_HEARTBEATS);
+    let now = plane.status.now;
+    let stalest = connected(edge).map(|worker| worker.last_contact).min()?;
+    let silent = now.millis().saturating_sub(stalest.millis()) > patience;
+    silent.then(|| {
+        let seen =
+            format!("a worker was last heard of {}, though it is connected", time::relative(stalest, now));
+        (Code::EdgeSilent, seen)
+    })
+}
+
+fn other_filter(plane: &Plane, edge: &Edge) -> Seen {
+    let current = plane.status.filters.first()?;
+    (edge.filter_version != current.version).then(|| {
+        let seen = format!(
+            "its filter is {}, and the control plane hands out {}",
+            edge.filter_version, current.version
+        );
+        (Code::EdgeFilterVersion, seen)
+    })
+}
+
+fn never_rejected(plane: &Plane, edge: &Edge) -> Seen {
+    let now = plane.status.now.millis();
+    let long_ago = |at: u64| now.saturating_sub(at) >= LONG_MS;
+    let revoked = plane.revocations.iter().any(|revocation| long_ago(revocation.created_at.millis()));
+    let all_long = connected(edge).all(|worker| long_ago(worker.connected_since.millis()));
+    let none = edge.workers.iter().all(|worker| worker.rejections.is_empty());
+    (revoked && all_long && none).then(|| {
+        let seen =
+            "it has rejected nothing since it connected, and revocations are in force for more than a day";
+        (Code::EdgeNeverRejected, seen.to_owned())
+    })
+}

@@ -1,0 +1,82 @@
+//! The example configuration, synced, after a rejection.
+
+use portcullis_testbed::{Envoy, Issuer, Upstream, paths};
+use serde_json::json;
+
+use super::finds;
+use crate::envoy::support::{Peers, World, workers};
+use crate::support::setup;
+
+#[tokio::test]
+async fn nothing_is_found_and_nothing_is_said_on_stdout() {
+    let issuer = Issuer::start().await.unwrap();
+    let plane = setup()
+        .issuer(&issuer, "allow_private_addresses = true")
+        .env("PORTCULLIS_FILTER_FILES", paths::filter().unwrap().to_str().unwrap())
+        .start()
+        .await
+        .unwrap();
+    let peers = Peers { issuer, upstream: Upstream::start().await.unwrap(), plane };
+    let bootstrap = peers.bootstrap();
+    let world: World = peers.with(bootstrap).await;
+    world.synced().await;
+    world.revoke("session", "s1").await;
+    assert_eq!(world.outcome(&world.session("alice", "s1")).await.0, 401);
+
+    // The issuer's keys may not have been fetched yet.
+    let urls = [world.envoy.admin_url()];
+    let report = finds(&world.plane, &urls, &[]).await;
+    let expect = json!({
+        "control_plane": world.plane.url(), "envoys": urls, "errors": 0, "warnings": 0, "findings": [],
+    });
+    assert_eq!(report, expect);
+    let ran = world.plane.run(["doctor", "--envoy", &urls[0]]).await.unwrap();
+    assert_eq!((ran.status.code(), ran.stdout.as_str()), (Some(0), ""));
+    assert_eq!(ran.stderr, "nothing found: the control plane and 1 Envoy\n");
+}
+
+/// Delivered as a mesh does it: the filter by its own discovery service, and a listener that is updated.
+#[tokio::test]
+async fn a_filter_that_traps_and_an_update_that_is_refused_are_found() {
+    let trapping = tokio::task::spawn_blocking(crate::envoy::reload::trapping_filter).await.unwrap();
+    let issuer = Issuer::start().await.unwrap();
+    let plane = setup().issuer(&issuer, "allow_private_addresses = true").start().await.unwrap();
+    let peers = Peers { issuer, upstream: Upstream::start().await.unwrap(), plane };
+    let bootstrap = peers.bootstrap().concurrency(1).filter(trapping).dynamic_listeners();
+    let mut world = peers.with(bootstrap).await;
+    workers(&world.plane, 2).await;
+    let token = world.session("alice", "s1");
+    let trap = world.client().get("/").bearer(&token).header("x-portcullis-trap", "1").send().await.unwrap();
+    assert_eq!(trap.status.as_u16(), 503);
+    // Envoy starts it again with a request after its back-off.
+    let served = async {
+        while world.client().get("/").bearer(&token).send().await.unwrap().status != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(super::SOON, served).await.unwrap();
+    workers(&world.plane, 2).await;
+    let refused = world
+        .envoy
+        .update_listener(|listener| {
+            crate::envoy::traps::edit_plugin(listener, |config| config["mode"] = "enforced".into());
+            Ok(())
+        })
+        .await;
+    assert!(refused.is_err());
+    let report = finds(&world.plane, &[world.envoy.admin_url()], &["listener_rejected", "vm_reloaded"]).await;
+    assert_eq!(super::finding(&report, "listener_rejected").0, "Envoy edge-1, listener ingress");
+
+    // What is meant to be so can be left out.
+    let args = [
+        "doctor",
+        "--envoy",
+        &world.envoy.admin_url(),
+        "--ignore",
+        "vm_reloaded",
+        "--ignore",
+        "listener_rejected",
+    ];
+    let ran = world.plane.run(args).await.unwrap();
+    assert_eq!((ran.status.code(), ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+}

@@ -8,8 +8,8 @@
 //! their way in. [`edge`] sends that to every worker and takes the receipts that `control` waits for.
 //!
 //! The log is the truth: the state, the feed and everything that is listed are derived from it. Only `log`
-//! touches the database. Time comes from [`clock`], settings from [`config`]; [`tls`] guards the ports, and [`serve`]
-//! puts it all together.
+//! touches the database. Time comes from [`clock`], settings from [`config`]; [`tls`] guards the ports, [`system`]
+//! tells of the process, and [`serve`] puts it all together.
 #![forbid(unsafe_code)]
 
 pub mod api;

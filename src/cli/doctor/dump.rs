@@ -1,6 +1,6 @@
 //! Envoy's configuration dump (`envoy.admin.v3.ConfigDump`), as far as it matters here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -10,12 +10,12 @@ pub(super) struct Dump<'a> {
     /// Every chain of HTTP filters that takes requests in.
     pub(super) chains: Vec<Chain<'a>>,
     /// Listeners whose last update was refused, and why.
-    pub(super) rejected: Vec<(&'a str, &'a str)>,
+    pub(super) rejected: BTreeSet<(&'a str, &'a str)>,
     /// `envoy.config.cluster.v3.Cluster`, by name.
     pub(super) clusters: BTreeMap<&'a str, &'a Value>,
     /// Regular expressions that make labels of names.
     pub(super) stats_tags: Vec<&'a str>,
-    whole: &'a Value,
+    routes: BTreeMap<&'a str, Vec<bool>>,
 }
 
 /// The HTTP filters of one connection manager.
@@ -50,12 +50,15 @@ pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = 
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The last part of a type's URL, which is its name.
+fn last_part(url: &str) -> &str {
+    url.rsplit(['.', '/']).next().unwrap_or_default()
+}
+
 /// The type and the message of an `Any`; meshes wrap messages whose type they need not know.
 fn typed(any: &Value) -> (&str, &Value) {
-    let last = |url: &'_ str| url.len() - url.rsplit(['.', '/']).next().unwrap_or_default().len();
-    let name = |url| -> &str { str::get(url, last(url)..).unwrap_or_default() };
-    match (name(text(any, "/@type")), any.get("value")) {
-        ("TypedStruct", Some(value)) => (name(text(any, "/type_url")), value),
+    match (last_part(text(any, "/@type")), any.get("value")) {
+        ("TypedStruct", Some(value)) => (last_part(text(any, "/type_url")), value),
         (kind, _) => (kind, any),
     }
 }
@@ -79,7 +82,10 @@ impl<'a> Dump<'a> {
         let chains = active.flat_map(|listener| chains(listener, &ecds)).collect();
         let rejected = listeners.iter().filter_map(|entry| {
             let details = text(entry, "/error_state/details");
-            (!details.is_empty()).then(|| (text(entry, "/name"), details))
+            // Envoy has a second entry for it, without a name.
+            let names = [text(entry, "/name"), text(entry, "/error_state/failed_configuration/name")];
+            let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+            (!details.is_empty()).then_some((name, details))
         });
         let clusters = section("ClustersConfigDump", &["/static_clusters", "/dynamic_active_clusters"]);
         let clusters = clusters.into_iter().filter_map(|entry| entry.get("cluster"));
@@ -90,26 +96,34 @@ impl<'a> Dump<'a> {
             rejected: rejected.collect(),
             clusters: clusters.map(|cluster| (text(cluster, "/name"), cluster)).collect(),
             stats_tags: tags.map(|tag| text(tag, "/regex")).collect(),
-            whole,
+            routes: routes(whole),
         }
     }
 
-    /// What routes say of a filter of that name, each with whether it is enabled there.
-    pub(super) fn routes_on(&self, filter: &str) -> Vec<bool> {
-        let (mut found, mut todo) = (Vec::new(), vec![self.whole]);
-        while let Some(value) = todo.pop() {
-            match value {
-                Value::Object(members) => {
-                    let here = members.get("typed_per_filter_config").and_then(|filters| filters.get(filter));
-                    found.extend(here.map(|own| own.get("disabled") != Some(&Value::Bool(true))));
-                    todo.extend(members.values());
-                }
-                Value::Array(items) => todo.extend(items),
-                _ => {}
-            }
-        }
-        found
+    /// What routes say of a filter of that name: each, whether it is enabled there.
+    pub(super) fn routes_on(&self, filter: &str) -> &[bool] {
+        self.routes.get(filter).map(Vec::as_slice).unwrap_or_default()
     }
+}
+
+/// What routes, virtual hosts and weighted clusters say of filters, by the filter's name.
+fn routes(whole: &Value) -> BTreeMap<&str, Vec<bool>> {
+    let (mut found, mut todo): (BTreeMap<&str, Vec<bool>>, Vec<&Value>) = (BTreeMap::new(), vec![whole]);
+    while let Some(value) = todo.pop() {
+        match value {
+            Value::Object(members) => {
+                let here = members.get("typed_per_filter_config").and_then(Value::as_object);
+                for (name, own) in here.into_iter().flatten() {
+                    let enabled = own.get("disabled") != Some(&Value::Bool(true));
+                    found.entry(name).or_default().push(enabled);
+                }
+                todo.extend(members.values());
+            }
+            Value::Array(items) => todo.extend(items),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The chains of a listener that takes requests in. A sidecar's outbound ones carry other people's tokens.

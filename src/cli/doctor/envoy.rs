@@ -142,7 +142,7 @@ fn one(envoy: &Seen, plane: Option<&Plane>) -> Vec<Finding> {
         found.push(Finding::new(Code::NodeIdMissing, subject.clone(), "its node.id is empty"));
     }
     found.extend(dump.rejected.iter().map(|(listener, why)| {
-        Finding::new(Code::ListenerRejected, format!("{subject}, listener {listener}"), why.to_owned())
+        Finding::new(Code::ListenerRejected, format!("{subject}, listener {listener}"), *why)
     }));
     found.extend(certificates(envoy, &subject, now));
     found.extend(chain::findings(&dump, &subject));

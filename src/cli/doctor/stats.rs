@@ -26,7 +26,12 @@ pub(super) fn findings(
     let found = [
         running(plugins, stats),
         reloaded(plugins, stats),
-        workers(stats, "portcullis_workers_unsynced", Code::WorkersUnsynced, "have no set yet"),
+        workers(
+            stats,
+            "portcullis_workers_unsynced",
+            Code::WorkersUnsynced,
+            "have no set yet, or trapped before they had one",
+        ),
         workers(
             stats,
             "portcullis_workers_stale",

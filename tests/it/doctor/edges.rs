@@ -1,6 +1,6 @@
 //! Edges that the control plane knows of, each a worker that is core's end of the protocol.
 
-use portcullis_core::wire::edge::RefusedSet;
+use portcullis_core::wire::edge::Refused;
 use portcullis_testbed::paths;
 
 use super::{finding, finds};
@@ -33,7 +33,7 @@ async fn what_is_wrong_with_edges_is_found() {
     drop((link, other));
 
     let mut small = Edge::new("small");
-    small.hello.refused = Some(RefusedSet { revocations: 10, limit: 5 });
+    small.hello.refused = Some(Refused { revocations: 10, limit: 5 });
     let _small = small.connect(&plane).await;
     let report = finds(&plane, &[], &["edge_gone", "edge_over_limit", "issuer_none"]).await;
     assert_eq!(finding(&report, "edge_over_limit").0, "edge node-small");

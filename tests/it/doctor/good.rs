@@ -1,6 +1,6 @@
 //! The example configuration, synced, after a rejection.
 
-use portcullis_testbed::{Envoy, Issuer, Upstream, paths};
+use portcullis_testbed::{Issuer, Upstream, paths};
 use serde_json::json;
 
 use super::finds;
@@ -45,6 +45,9 @@ async fn a_filter_that_traps_and_an_update_that_is_refused_are_found() {
     let bootstrap = peers.bootstrap().concurrency(1).filter(trapping).dynamic_listeners();
     let mut world = peers.with(bootstrap).await;
     workers(&world.plane, 2).await;
+    // What a worker has counted when it traps stays counted.
+    let unsynced = "wasmcustom.portcullis_workers_unsynced";
+    world.envoy.wait_for_stat(unsynced, |workers| workers == 0, super::SOON).await.unwrap();
     let token = world.session("alice", "s1");
     let trap = world.client().get("/").bearer(&token).header("x-portcullis-trap", "1").send().await.unwrap();
     assert_eq!(trap.status.as_u16(), 503);
@@ -56,6 +59,7 @@ async fn a_filter_that_traps_and_an_update_that_is_refused_are_found() {
     };
     tokio::time::timeout(super::SOON, served).await.unwrap();
     workers(&world.plane, 2).await;
+    world.envoy.wait_for_stat(unsynced, |workers| workers == 0, super::SOON).await.unwrap();
     let refused = world
         .envoy
         .update_listener(|listener| {
@@ -66,6 +70,7 @@ async fn a_filter_that_traps_and_an_update_that_is_refused_are_found() {
     assert!(refused.is_err());
     let report = finds(&world.plane, &[world.envoy.admin_url()], &["listener_rejected", "vm_reloaded"]).await;
     assert_eq!(super::finding(&report, "listener_rejected").0, "Envoy edge-1, listener ingress");
+    assert_eq!(report["findings"].as_array().unwrap().len(), 2, "{report}");
 
     // What is meant to be so can be left out.
     let args = [

@@ -42,7 +42,13 @@ fn its_version_and_its_name() {
 #[test]
 fn a_listener_that_was_refused() {
     let dynamic = json!([{"name": "ingress", "error_state": {"details": "Unable to parse JSON", "last_update_attempt": ""}}]);
-    check("/dump/configs/2/dynamic_listeners", dynamic, &[Code::ListenerRejected]);
+    check("/dump/configs/2/dynamic_listeners", dynamic.clone(), &[Code::ListenerRejected]);
+    let mut twice = dynamic;
+    let mut nameless = twice[0].clone();
+    remove(&mut nameless, "/name");
+    set(&mut nameless, "/error_state/failed_configuration", json!({"@type": "x", "name": "ingress"}));
+    set(&mut twice, "/-", nameless);
+    check("/dump/configs/2/dynamic_listeners", twice, &[Code::ListenerRejected]);
 }
 
 #[test]

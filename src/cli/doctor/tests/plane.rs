@@ -5,9 +5,10 @@ use super::*;
 /// The control plane after an edit at a pointer has exactly these findings.
 #[track_caller]
 fn check(pointer: &str, value: Value, expect: &[Code]) {
-    let plane = asked(|document| set(document, pointer, value.clone()));
+    let shown = format!("{pointer} {value}");
+    let plane = asked(|document| set(document, pointer, value));
     let found = [service::findings(&plane), edges::findings(&plane)].concat();
-    assert_eq!(codes(&found), expect, "{pointer} {value}: {found:?}");
+    assert_eq!(codes(&found), expect, "{shown}: {found:?}");
 }
 
 fn at(ago_ms: u64) -> Value {

@@ -55,7 +55,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the control plane said no, or part of the work was refused
+  1  the control plane said no, part of the work was refused, or doctor found something
   2  wrong usage or configuration
   3  the control plane cannot be reached
   4  the key is missing, wrong, or may not do this

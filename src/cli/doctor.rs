@@ -36,7 +36,7 @@ pub(super) struct Doctor {
     envoy: Vec<String>,
 
     /// Leave out findings of this code: what is meant to be so
-    #[arg(long, value_name = "CODE", value_enum, hide_possible_values = true)]
+    #[arg(long, value_name = "CODE", value_enum, hide_short_help = true)]
     ignore: Vec<Code>,
 }
 

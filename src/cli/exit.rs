@@ -12,7 +12,7 @@ use crate::client::ClientError;
 pub enum Exit {
     /// Done.
     Ok = 0,
-    /// The control plane said no, or part of the work was refused.
+    /// The control plane said no, part of the work was refused, or doctor found something.
     Failed = 1,
     /// Wrong usage or configuration.
     Usage = 2,

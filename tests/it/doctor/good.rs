@@ -4,7 +4,7 @@ use portcullis_testbed::{Issuer, Upstream, paths};
 use serde_json::json;
 
 use super::finds;
-use crate::envoy::support::{Peers, World, workers};
+use crate::envoy::support::{Peers, workers};
 use crate::support::setup;
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn nothing_is_found_and_nothing_is_said_on_stdout() {
         .unwrap();
     let peers = Peers { issuer, upstream: Upstream::start().await.unwrap(), plane };
     let bootstrap = peers.bootstrap();
-    let world: World = peers.with(bootstrap).await;
+    let world = peers.with(bootstrap).await;
     world.synced().await;
     world.revoke("session", "s1").await;
     assert_eq!(world.outcome(&world.session("alice", "s1")).await.0, 401);
@@ -35,7 +35,51 @@ async fn nothing_is_found_and_nothing_is_said_on_stdout() {
     assert_eq!(ran.stderr, "nothing found: the control plane and 1 Envoy\n");
 }
 
-/// Delivered as a mesh does it: the filter by its own discovery service, and a listener that is updated.
+/// The filter by a discovery service, wrapped, under Istio's names, and on by route: as meshes and gateways deliver it.
+#[tokio::test]
+async fn nothing_is_found_where_a_mesh_has_put_it() {
+    let issuer = Issuer::start().await.unwrap();
+    let filter = paths::filter().unwrap();
+    let plane = setup()
+        .issuer(&issuer, "allow_private_addresses = true")
+        .env("PORTCULLIS_FILTER_FILES", filter.to_str().unwrap())
+        .start()
+        .await
+        .unwrap();
+    let peers = Peers { issuer, upstream: Upstream::start().await.unwrap(), plane };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ecds.json").to_str().unwrap().to_owned();
+    let cluster = "outbound|8471||portcullis.portcullis-system.svc.cluster.local";
+    let bootstrap = peers.bootstrap().control_plane_cluster(cluster).edit(move |envoy| {
+        let chain = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0];
+        let manager = &mut chain["filters"][0]["typed_config"];
+        let name = "shop.portcullis";
+        let mut own = manager["http_filters"][1]["typed_config"].take();
+        own["config"]["name"] = name.into();
+        let kind = own.as_object_mut().unwrap().remove("@type").unwrap();
+        let wrapped =
+            json!({"@type": "type.googleapis.com/xds.type.v3.TypedStruct", "type_url": kind, "value": own});
+        let resource = json!({
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": name, "typed_config": wrapped,
+        });
+        std::fs::write(&path, json!({"resources": [resource]}).to_string())?;
+        manager["http_filters"][1] = json!({"name": name, "disabled": true, "config_discovery": {
+            "config_source": {"resource_api_version": "V3", "path_config_source": {"path": path}},
+            "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+        }});
+        let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
+        manager["route_config"]["virtual_hosts"][0]["routes"][0]["typed_per_filter_config"] =
+            json!({name: on});
+        Ok(())
+    });
+    let world = peers.with(bootstrap).await;
+    world.synced().await;
+    world.revoke("session", "s1").await;
+    assert_eq!(world.outcome(&world.session("alice", "s1")).await.0, 401);
+    finds(&world.plane, &[world.envoy.admin_url()], &[]).await;
+}
+
 #[tokio::test]
 async fn a_filter_that_traps_and_an_update_that_is_refused_are_found() {
     let trapping = tokio::task::spawn_blocking(crate::envoy::reload::trapping_filter).await.unwrap();

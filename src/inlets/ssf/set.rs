@@ -144,6 +144,11 @@ impl Context<'_> {
                 return Err(Cause::rule("events_wrong", detail));
             }
         };
+        // Also of events that are not acted on: Shared Signals 1.0 has every token say of whom it is.
+        if self.claims.get("sub_id").is_none() && !self.transmitter.messages.allows(Leniency::SubjectInEvent)
+        {
+            return Err(JwtError::ClaimMissing("sub_id").into());
+        }
         let (mut effects, mut news) = (Vec::new(), Vec::new());
         for (uri, event) in events {
             let Json::Object(members) = event else {

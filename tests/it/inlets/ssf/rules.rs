@@ -62,6 +62,9 @@ async fn a_token_that_breaks_a_rule_is_refused() {
         ("invalid_request", "claim_forbidden", |token| token.sub("alice")),
         ("invalid_request", "claim_forbidden", |token| token.claim("exp", now() + 60)),
         ("invalid_request", "claim_missing", |token| token.without("sub_id")),
+        ("invalid_request", "claim_missing", |token| {
+            token.without("sub_id").claim("events", json!({"https://schemas.example/unknown": {}}))
+        }),
         ("invalid_request", "claim_missing", |token| token.without("events")),
         ("invalid_request", "events_wrong", |token| token.claim("events", json!({}))),
         ("invalid_request", "events_wrong", |token| token.claim("events", json!([]))),
@@ -236,6 +239,10 @@ async fn departures_are_accepted_where_they_are_allowed() {
         let alice = json!({"iss": issuer.name(), "sub": "alice", "iat": now() - 10});
         assert_eq!(rejected_as(&plane, alice).await.as_deref(), Some("subject_revoked"), "{allow}");
     }
+    // Google's is spelled in its own way in two more places: allowing the others is not enough.
+    let (issuer, plane) = stage("allow = [\"subject_in_event\", \"generic_typ\"]", "").await;
+    let reply = push(&plane, google(&issuer, "m1")).await;
+    refused(&plane, &reply, 400, "invalid_request", "subject_malformed").await;
     // An `exp` that is allowed holds.
     let (issuer, plane) = stage("allow = [\"set_exp\"]", "").await;
     let expired = valid(&issuer).claim("exp", now() - 90);

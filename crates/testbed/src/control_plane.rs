@@ -67,7 +67,6 @@ pub struct Ran {
     pub stderr: String,
 }
 
-const ADMIN_KEY: &str = "admin-key-for-tests-only";
 const CONFIG: &str = "portcullis.toml";
 const EDGE_KEY: &str = "edge-key-for-tests-only";
 const START: Duration = Duration::from_secs(30);
@@ -137,7 +136,7 @@ impl ControlPlaneSetup {
         let mut command = Command::new(&self.binary);
         command.arg("serve").arg("--config").arg(dir.join(CONFIG)).args(&self.args).current_dir(dir);
         command.env("PORTCULLIS_DATA_DIR", &data);
-        command.env("PORTCULLIS_ADMIN_KEY", ADMIN_KEY).env("PORTCULLIS_EDGE_KEY", EDGE_KEY);
+        command.env("PORTCULLIS_ADMIN_KEY", ControlPlane::ADMIN_KEY).env("PORTCULLIS_EDGE_KEY", EDGE_KEY);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let mut process = Process::spawn("the control plane", command)?;
         let ready = async {
@@ -161,6 +160,9 @@ async fn listening(data: &Path) -> Option<Listen> {
 }
 
 impl ControlPlane {
+    /// The key that may do everything, of every control plane here.
+    pub const ADMIN_KEY: &'static str = "admin-key-for-tests-only";
+
     /// The port for the API, as a URL.
     #[must_use]
     pub fn url(&self) -> String {
@@ -182,7 +184,7 @@ impl ControlPlane {
     /// The key that may do everything.
     #[must_use]
     pub fn admin_key(&self) -> &'static str {
-        ADMIN_KEY
+        Self::ADMIN_KEY
     }
 
     /// The credential of edges.
@@ -214,7 +216,7 @@ impl ControlPlane {
     ///
     /// If the binary cannot be started; what the verb says is in the result.
     pub async fn run(&self, args: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>) -> Result<Ran> {
-        self.run_as(ADMIN_KEY, args).await
+        self.run_as(Self::ADMIN_KEY, args).await
     }
 
     /// Runs a verb with another key.

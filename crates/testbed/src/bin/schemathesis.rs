@@ -17,12 +17,21 @@ const CHECKS: &str =
 const HOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis.py");
 const SCIM: &str = "^/inlets/scim";
 
-const WEBHOOK: &str = r#"
+/// The secrets of both are the admin's key, which every request carries: what is behind them is reached.
+const INLETS: &str = r#"
+[[ssf]]
+name = "idp"
+transmitter = "ISSUER"
+delivery = "push"
+authorization_env = "STREAM_AUTHORIZATION"
+
 [[webhooks]]
 name = "hr"
 issuer = "ISSUER"
 secret_env = "HR_WEBHOOK_SECRET"
 scheme = "token"
+header = "authorization"
+prefix = "Bearer "
 [[webhooks.rules]]
 when = { "/type" = "left" }
 action = "revoke_until_reinstated"
@@ -33,10 +42,12 @@ value = "/user"
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let issuer = Issuer::start().await?;
+    let bearer = format!("Bearer {}", ControlPlane::ADMIN_KEY);
     let plane = ControlPlaneSetup::new(paths::control_plane()?)
         .issuer(&issuer, "name = \"acme\"\naudiences = [\"portcullis\"]\nallow_private_addresses = true")
-        .config(&WEBHOOK.replace("ISSUER", issuer.name()))
-        .env("HR_WEBHOOK_SECRET", "a secret of the demonstration")
+        .config(&INLETS.replace("ISSUER", issuer.name()))
+        .env("HR_WEBHOOK_SECRET", ControlPlane::ADMIN_KEY)
+        .env("STREAM_AUTHORIZATION", &bearer)
         // It asks faster than any provider.
         .env("PORTCULLIS_INLETS_REQUESTS_PER_MINUTE", "4000000")
         .start()

@@ -7,7 +7,7 @@ use portcullis_testbed::{Bootstrap, Envoy, Issuer, Upstream, paths};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{run, setup};
+use crate::support::{handing_out, run};
 
 const SHA256: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -131,12 +131,7 @@ async fn bad_arguments_are_refused() {
 async fn a_traffic_extension_is_in_force_as_istio_hands_it_to_envoy() {
     let filter = paths::filter().unwrap();
     let issuer = Issuer::start().await.unwrap();
-    let plane = setup()
-        .issuer(&issuer, "allow_private_addresses = true")
-        .env("PORTCULLIS_FILTER_FILES", filter.to_str().unwrap())
-        .start()
-        .await
-        .unwrap();
+    let plane = handing_out(&filter, &issuer).await;
     let text = run(&plane, &["config", "istio", "--fetch", "--edge-key", plane.edge_key()], 0).await.stdout;
     let extension = &documents(&text)[0]["spec"]["wasm"];
     let listed = plane.api().get("/filter").send().await.unwrap().json().unwrap();

@@ -1,8 +1,9 @@
 //! A real control plane for a test, and how to talk to it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use portcullis_testbed::{ControlPlane, ControlPlaneSetup, Ran, Reply};
+use portcullis_testbed::{ControlPlane, ControlPlaneSetup, Issuer, Ran, Reply};
 use serde_json::{Value, json};
 
 pub(crate) const ISSUER: &str = "https://idp.example";
@@ -15,6 +16,12 @@ pub(crate) fn setup() -> ControlPlaneSetup {
 /// A control plane of the test's own, with no issuer configured.
 pub(crate) async fn control_plane() -> ControlPlane {
     setup().start().await.unwrap()
+}
+
+/// A control plane that hands out a filter, and knows an issuer of this machine.
+pub(crate) async fn handing_out(filter: &Path, issuer: &Issuer) -> ControlPlane {
+    let setup = setup().issuer(issuer, "allow_private_addresses = true");
+    setup.env("PORTCULLIS_FILTER_FILES", filter.to_str().unwrap()).start().await.unwrap()
 }
 
 /// GET with the admin key.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{SOON, doctor, finding, finds};
-use crate::support::setup;
+use crate::support::handing_out;
 
 const UNSYNCED: &str = "wasmcustom.portcullis_workers_unsynced";
 
@@ -21,12 +21,7 @@ struct Stage {
 impl Stage {
     async fn new(filter: &Path) -> Self {
         let issuer = Issuer::start().await.unwrap();
-        let plane = setup()
-            .issuer(&issuer, "allow_private_addresses = true")
-            .env("PORTCULLIS_FILTER_FILES", filter.to_str().unwrap())
-            .start()
-            .await
-            .unwrap();
+        let plane = handing_out(filter, &issuer).await;
         Self { plane, issuer, upstream: Upstream::start().await.unwrap() }
     }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::finds;
 use crate::envoy::support::{Peers, workers};
-use crate::support::setup;
+use crate::support::{handing_out, setup};
 
 #[tokio::test]
 async fn nothing_is_found_and_nothing_is_said_on_stdout() {
@@ -40,12 +40,7 @@ async fn nothing_is_found_and_nothing_is_said_on_stdout() {
 async fn nothing_is_found_where_a_mesh_has_put_it() {
     let issuer = Issuer::start().await.unwrap();
     let filter = paths::filter().unwrap();
-    let plane = setup()
-        .issuer(&issuer, "allow_private_addresses = true")
-        .env("PORTCULLIS_FILTER_FILES", filter.to_str().unwrap())
-        .start()
-        .await
-        .unwrap();
+    let plane = handing_out(&filter, &issuer).await;
     let peers = Peers { issuer, upstream: Upstream::start().await.unwrap(), plane };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ecds.json").to_str().unwrap().to_owned();

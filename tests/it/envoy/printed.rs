@@ -3,7 +3,7 @@
 use portcullis_testbed::{Authority, Bootstrap, ControlPlane, Envoy, Issuer, Upstream, paths};
 
 use super::support::{Peers, SOON, outcome, workers};
-use crate::support::setup;
+use crate::support::{handing_out, setup};
 
 /// A configuration that the command line has printed, with these arguments.
 async fn printed(plane: &ControlPlane, args: &[&str]) -> String {
@@ -29,12 +29,7 @@ pub(crate) async fn enforces(plane: &ControlPlane, issuer: &Issuer, envoy: &Envo
 async fn an_envoy_gets_the_filter_from_the_control_plane() {
     let filter = paths::filter().unwrap();
     let issuer = Issuer::start().await.unwrap();
-    let plane = setup()
-        .issuer(&issuer, "allow_private_addresses = true")
-        .env("PORTCULLIS_FILTER_FILES", filter.to_str().unwrap())
-        .start()
-        .await
-        .unwrap();
+    let plane = handing_out(&filter, &issuer).await;
     let upstream = Upstream::start().await.unwrap();
     let text = printed(
         &plane,

@@ -22,6 +22,7 @@ pub mod config;
 pub mod control;
 pub mod edge;
 pub mod feed;
+mod files;
 pub mod inlets;
 pub mod issuers;
 pub mod log;

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Parser, Payload};
 
+use crate::files;
+
 /// Longest file, in bytes: thirty times what the filter has.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
 /// The custom section of a filter that names its release.
@@ -45,12 +47,8 @@ impl Module {
     /// # Errors
     /// When it cannot be read, or is no Portcullis filter.
     pub fn read(path: &Path) -> Result<Self, ModuleError> {
-        let unreadable = |error: String| ModuleError::Unreadable { path: path.to_owned(), error };
-        let length = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-        if length > MAX_BYTES {
-            return Err(unreadable(format!("it is longer than {MAX_BYTES} bytes")));
-        }
-        let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let bytes = files::read(path, MAX_BYTES)
+            .map_err(|error| ModuleError::Unreadable { path: path.to_owned(), error })?;
         let mut version = None;
         for payload in Parser::new(0).parse_all(&bytes) {
             let wrong = |error: wasmparser::BinaryReaderError| ModuleError::Syntax {

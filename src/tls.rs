@@ -21,6 +21,7 @@ pub use certificate::{Certificate, CertificateError};
 
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{self, Port};
+use crate::files;
 use crate::metrics::Metrics;
 
 /// How often the files are looked at.
@@ -202,16 +203,11 @@ impl Files {
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let unreadable = |error: &dyn fmt::Display| TlsError::Unreadable {
+    files::read(path, MAX_FILE_BYTES).map_err(|error| TlsError::Unreadable {
         key,
         path: path.to_owned(),
-        error: error.to_string(),
-    };
-    let length = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
-    if length > MAX_FILE_BYTES {
-        return Err(unreadable(&format_args!("it is longer than {MAX_FILE_BYTES} bytes")));
-    }
-    std::fs::read(path).map_err(|error| unreadable(&error))
+        error,
+    })
 }
 
 /// What both ports are served with.

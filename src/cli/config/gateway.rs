@@ -5,9 +5,7 @@ use clap::Args;
 use super::super::Failure;
 use super::super::remote::Remote;
 use super::module::{Module, Source};
-use super::template::{address, authority, callout_cluster, edge_key, plain};
-
-const CONTROL_PLANE: &str = "portcullis.portcullis-system.svc.cluster.local";
+use super::template::{CONTROL_PLANE, address, authority, callout_cluster, edge_key, plain};
 
 #[derive(Args, Debug, Default)]
 pub(super) struct Gateway {

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+/// Where the manifests of `deploy/kubernetes` put the control plane.
+pub(super) const CONTROL_PLANE: &str = "portcullis.portcullis-system.svc.cluster.local";
+
 /// A text with its examples replaced by what was given.
 pub(super) fn fill(template: &str, replacements: &[(&str, Option<String>)]) -> String {
     let given = replacements.iter().filter_map(|(example, actual)| Some((example, actual.as_ref()?)));

@@ -41,7 +41,10 @@ pub struct SqliteLog {
     compacted: Arc<AtomicU64>,
     commands: mpsc::Sender<Command>,
     queries: mpsc::Sender<Query>,
+    // A verification takes its time, and searches need not wait for it.
+    verifications: mpsc::Sender<Query>,
     reader: Option<JoinHandle<()>>,
+    verifier: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
     // Last, so that the directory is free only when the threads have ended.
     _dir: DataDir,
@@ -59,6 +62,7 @@ impl SqliteLog {
         let compacted = Arc::new(AtomicU64::new(checked.compacted));
         let (commands, to_write) = mpsc::channel(QUEUE);
         let (queries, to_read) = mpsc::channel(QUEUE);
+        let (verifications, to_verify) = mpsc::channel(QUEUE);
         let writer = Writer {
             path: checked.path.clone(),
             max_bytes,
@@ -74,8 +78,12 @@ impl SqliteLog {
                 .spawn(work)
                 .map_err(|error| OpenError::Directory { path: dir.path().into(), error: error.to_string() })
         };
-        let path = checked.path.clone();
-        let reader = spawn("log-reader", Box::new(move || reader::run(&path, to_read)))?;
+        let reads = |queries| {
+            let path = checked.path.clone();
+            Box::new(move || reader::run(&path, queries))
+        };
+        let reader = spawn("log-reader", reads(to_read))?;
+        let verifier = spawn("log-verifier", reads(to_verify))?;
         let writer = spawn("log-writer", Box::new(move || writer.run(to_write)))?;
         Ok(Self {
             path: checked.path,
@@ -83,7 +91,9 @@ impl SqliteLog {
             compacted,
             commands,
             queries,
+            verifications,
             reader: Some(reader),
+            verifier: Some(verifier),
             writer: Some(writer),
             _dir: dir,
         })
@@ -99,11 +109,11 @@ impl SqliteLog {
     }
 
     async fn query<T>(
-        &self,
+        queries: &mpsc::Sender<Query>,
         query: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Query,
     ) -> Result<T, LogError> {
         let (done, answer) = oneshot::channel();
-        self.queries.send(query(done)).await.map_err(|_| LogError::Closed)?;
+        queries.send(query(done)).await.map_err(|_| LogError::Closed)?;
         answer.await.map_err(|_| LogError::Closed)?
     }
 
@@ -134,11 +144,11 @@ impl EventLog for SqliteLog {
     }
 
     fn read(&self, after: Version, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
-        self.query(move |done| Query::Read { after, limit, done }).boxed()
+        Self::query(&self.queries, move |done| Query::Read { after, limit, done }).boxed()
     }
 
     fn stories(&self, search: Search) -> BoxFuture<'_, Result<Vec<Story>, LogError>> {
-        self.query(|done| Query::Stories { search, done }).boxed()
+        Self::query(&self.queries, |done| Query::Stories { search, done }).boxed()
     }
 
     fn compact(&self, revocations: Vec<Version>, until: Version) -> BoxFuture<'_, Result<(), LogError>> {
@@ -146,7 +156,7 @@ impl EventLog for SqliteLog {
     }
 
     fn verify(&self, expected: Option<Head>) -> BoxFuture<'_, Result<Verified, LogError>> {
-        self.query(move |done| Query::Verify { expected, done }).boxed()
+        Self::query(&self.verifications, move |done| Query::Verify { expected, done }).boxed()
     }
 
     fn compacted(&self) -> Version {
@@ -158,8 +168,9 @@ impl Drop for SqliteLog {
     // Returns when the last commit is in the file and the file is closed. The writer is the last to close it,
     // because a connection that cannot write would leave the write-ahead log behind.
     fn drop(&mut self) {
-        self.queries = mpsc::channel(1).0;
+        (self.queries, self.verifications) = (mpsc::channel(1).0, mpsc::channel(1).0);
         let _ = self.reader.take().map(JoinHandle::join);
+        let _ = self.verifier.take().map(JoinHandle::join);
         self.commands = mpsc::channel(1).0;
         let _ = self.writer.take().map(JoinHandle::join);
     }

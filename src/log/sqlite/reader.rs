@@ -36,10 +36,9 @@ pub(super) fn run(path: &Path, mut queries: mpsc::Receiver<Query>) {
                 let _ = done
                     .send(connect(&mut connection, path).and_then(|connection| stories(connection, &search)));
             }
-            // It takes its time, and searches need not wait for it.
             Query::Verify { expected, done } => {
-                let path = path.to_owned();
-                std::thread::spawn(move || done.send(verify(&path, expected)));
+                let verified = verify(path, expected, || !done.is_closed());
+                let _ = done.send(verified);
             }
         }
     }
@@ -173,8 +172,12 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Goes through the whole chain, on a view of its own.
-fn verify(path: &Path, expected: Option<Head>) -> Result<Verified, LogError> {
+/// Goes through the whole chain, on a view of its own, for as long as somebody waits for it.
+pub(super) fn verify(
+    path: &Path,
+    expected: Option<Head>,
+    is_awaited: impl Fn() -> bool,
+) -> Result<Verified, LogError> {
     let failed = |error: rusqlite::Error| failure(&error);
     let mut connection = open::reader(path).map_err(failed)?;
     let connection = connection.transaction().map_err(failed)?;
@@ -190,6 +193,9 @@ fn verify(path: &Path, expected: Option<Head>) -> Result<Verified, LogError> {
     let mut rows = select.query([]).map_err(failed)?;
     let (mut at, mut seen) = (base, expected.is_none_or(|expected| expected == base));
     while let Some(row) = rows.next().map_err(failed)? {
+        if !is_awaited() {
+            return Err(LogError::Closed);
+        }
         let version = row::from_sql(row.get(0).map_err(failed)?);
         if version != at.version + 1 {
             let what = if version <= at.version { "stands twice" } else { "is missing" };

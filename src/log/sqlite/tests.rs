@@ -300,3 +300,13 @@ async fn the_chain_outlives_compaction_and_an_earlier_head_is_recognized() {
     log.append(vec![swept(9)]).await.unwrap();
     assert_eq!(log.verify(Some(kept.head)).await.unwrap().problem, None);
 }
+
+#[tokio::test]
+async fn a_verification_that_nobody_waits_for_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.append(vec![revoked("r", 1)]).await.unwrap();
+    let verified = |is_awaited: bool| reader::verify(&dir.path().join(schema::FILE), None, || is_awaited);
+    assert!(matches!(verified(false), Err(LogError::Closed)));
+    assert_eq!(verified(true).unwrap().problem, None);
+}

@@ -253,4 +253,10 @@ impl Config {
         }
         Ok((config, keys))
     }
+
+    /// Whether a port speaks TLS.
+    #[must_use]
+    pub fn has_tls(&self, port: Port) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.covers(port))
+    }
 }

@@ -113,8 +113,7 @@ pub async fn serve(
     let listen =
         [(Port::Http, "listen.http", config.listen.http), (Port::Edge, "listen.edge", config.listen.edge)];
     for (port, key, address) in listen {
-        let guarded = config.tls.as_ref().is_some_and(|tls| tls.covers(port));
-        if !guarded && plaintext == Plaintext::Loopback && !address.ip().is_loopback() {
+        if !config.has_tls(port) && plaintext == Plaintext::Loopback && !address.ip().is_loopback() {
             return Err(ServeError::Plaintext { key, address });
         }
     }

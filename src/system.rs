@@ -46,8 +46,7 @@ impl System {
         tls: Option<Arc<Tls>>,
         started_ms: UnixMillis,
     ) -> Self {
-        let covers = |port| config.tls.as_ref().is_some_and(|tls| tls.covers(port));
-        let listening = |port, address| Listening { port, address, tls: covers(port) };
+        let listening = |port, address| Listening { port, address, tls: config.has_tls(port) };
         Self {
             started_ms,
             ports: [listening(Port::Http, http), listening(Port::Edge, edge)],

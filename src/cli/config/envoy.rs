@@ -103,11 +103,6 @@ impl Envoy {
         let mut text = fill(ENVOY, &self.replacements());
         if let Some(dir) = &self.tls_dir {
             text = with_tls(&text, dir, self.control_plane.as_ref());
-            if self.edge_key.is_none() {
-                text = text
-                    .replace(", \"token\": \"EDGE-KEY\"", "")
-                    .replace(", and EDGE-KEY by the key that the control plane knows for its edges", "");
-            }
         }
         if let Some(fetched) = fetched {
             text = with_fetched(&text, fetched);
@@ -122,6 +117,11 @@ impl Envoy {
             address.map(|(host, _)| format!("- name: {name}\n      type: {}", cluster_type(host)))
         };
         let jwks = self.jwks_uri.as_ref();
+        let token = match (&self.edge_key, &self.tls_dir) {
+            (Some(key), _) => Some(format!(", \"token\": \"{key}\"")),
+            (None, Some(_)) => Some(String::new()),
+            (None, None) => None,
+        };
         [
             ("id: edge-1       # <-", self.node.as_ref().map(|node| format!("id: {node}"))),
             ("port_value: 10000 }", self.listen.map(|port| format!("port_value: {port} }}"))),
@@ -139,10 +139,11 @@ impl Envoy {
                 "filename: /etc/envoy/portcullis_filter.wasm } # <-",
                 self.filter.as_ref().map(|filter| format!("filename: {filter} }}")),
             ),
-            ("\"token\": \"EDGE-KEY\"", self.edge_key.as_ref().map(|key| format!("\"token\": \"{key}\""))),
-            (", and EDGE-KEY by the key that the control plane knows for its edges", {
-                self.edge_key.as_ref().map(|_| String::new())
-            }),
+            (
+                ", and EDGE-KEY by the key that the control plane knows for its edges",
+                token.is_some().then(String::new),
+            ),
+            (", \"token\": \"EDGE-KEY\"", token),
             ("address: 127.0.0.1, port_value: 8080 } # <-", self.service.as_ref().map(socket)),
             ("- name: service\n      type: STATIC", cluster("service", self.service.as_ref())),
             ("address: 127.0.0.1, port_value: 8471 } # <-", self.control_plane.as_ref().map(socket)),
@@ -197,7 +198,7 @@ fn with_fetched(text: &str, fetched: &Fetched) -> String {
 const FETCHED_CODE: &str = r#"# Until it is there, requests get 503.
                             remote:
                               http_uri: { uri: "URI", cluster: portcullis-http, timeout: 10s }
-                              sha256: SHA256
+                              sha256: "SHA256"
                               retry_policy: { num_retries: 10 }"#;
 
 const FETCHED_CLUSTER: &str = "  name: portcullis-http

@@ -81,7 +81,7 @@ impl Gateway {
              - type: type.googleapis.com/envoy.config.cluster.v3.Cluster\n      name: portcullis\n      operation:\n        op: add\n        path: \"\"\n        value:\n{}",
             self.namespace,
             self.gateway,
-            callout_cluster(&host, port, self.control_plane_ca.as_ref(), 10),
+            callout_cluster(&host, port, self.control_plane_ca.as_ref()),
         )
     }
 }

@@ -253,7 +253,7 @@ impl Istio {
              configPatches:\n    - applyTo: CLUSTER\n      match:\n        context: ANY\n      patch:\n        operation: ADD\n        value:\n{}",
             self.namespace,
             self.workloads(),
-            callout_cluster(self.host(), self.port(), self.control_plane_ca.as_ref(), 10),
+            callout_cluster(self.host(), self.port(), self.control_plane_ca.as_ref()),
         )
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn cluster_type(host: &str) -> &'static str {
 }
 
 /// The cluster of the control plane where a resource patches it in; with TLS when there is an authority to trust.
-pub(super) fn callout_cluster(host: &str, port: u16, authority: Option<&String>, indent: usize) -> String {
+pub(super) fn callout_cluster(host: &str, port: u16, authority: Option<&String>) -> String {
     let values = [("HOST", Some(host.to_owned())), ("PORT", Some(port.to_string()))];
     let mut text = fill(CLUSTER, &values);
     if let Some(pem) = authority {
@@ -30,7 +30,8 @@ pub(super) fn callout_cluster(host: &str, port: u16, authority: Option<&String>,
         let lines = pem.lines().filter(|line| !line.trim().is_empty());
         text += &lines.map(|line| format!("            {}\n", line.trim())).collect::<String>();
     }
-    text.lines().map(|line| format!("{:indent$}{line}\n", "")).collect()
+    // Below `value` of a patch in either kind of resource.
+    text.lines().map(|line| format!("          {line}\n")).collect()
 }
 
 const CLUSTER: &str = r#"name: portcullis

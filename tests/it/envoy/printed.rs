@@ -3,21 +3,18 @@
 use portcullis_testbed::{Authority, Bootstrap, ControlPlane, Envoy, Issuer, Upstream, paths};
 
 use super::support::{Peers, SOON, outcome, workers};
-use crate::support::{handing_out, setup};
+use crate::support::{handing_out, run, setup};
 
 /// A configuration that the command line has printed, with these arguments.
 async fn printed(plane: &ControlPlane, args: &[&str]) -> String {
-    let ran = plane.run([&["config"], args].concat()).await.unwrap();
-    assert!(ran.status.success(), "{args:?}: {}", ran.stderr);
-    ran.stdout
+    run(plane, &[&["config"], args].concat(), 0).await.stdout
 }
 
 /// Two workers come, a revoked session is rejected and another is not.
 pub(crate) async fn enforces(plane: &ControlPlane, issuer: &Issuer, envoy: &Envoy) {
     workers(plane, 2).await;
     let token = |sid: &str| issuer.token().sub("alice").sid(sid).sign().unwrap();
-    let ran = plane.run(["revoke", "session", "s1", "--wait"]).await.unwrap();
-    assert!(ran.status.success(), "{}", ran.stderr);
+    run(plane, &["revoke", "session", "s1", "--wait"], 0).await;
     for (sid, expect) in [("s1", (401, Some("session_revoked".to_owned()))), ("s2", (200, None))] {
         let reply = envoy.http1().get("/").bearer(&token(sid)).send().await.unwrap();
         let (status, code) = outcome(&reply);
@@ -54,13 +51,13 @@ async fn an_envoy_gets_the_filter_from_the_control_plane() {
     let wrong: String = text
         .lines()
         .map(|line| match line.split_once("sha256: ") {
-            Some((before, _)) => format!("{before}sha256: {}\n", "0".repeat(64)),
-            None => format!("{line}\n"),
+            Some((before, _)) => format!("{before}sha256: \"{}\"\n", "0".repeat(64)),
+            // Envoy starts once it has given up.
+            None => format!("{}\n", line.replace("num_retries: 10", "num_retries: 1")),
         })
         .collect();
-    let envoy = Envoy::start(Bootstrap::printed(&wrong).issuer(&peers.issuer)).await;
-    let Ok(envoy) = envoy else { return };
-    envoy.log().wait_for("sha256", SOON).await.unwrap();
+    let envoy = Envoy::start(Bootstrap::printed(&wrong).issuer(&peers.issuer)).await.unwrap();
+    envoy.log().wait_for("Retry limit exceeded for fetching data", SOON).await.unwrap();
     let token = peers.issuer.token().sub("alice").sign().unwrap();
     assert_eq!(envoy.http1().get("/").bearer(&token).send().await.unwrap().status, 503);
 }

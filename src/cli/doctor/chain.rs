@@ -4,7 +4,7 @@ use portcullis_core::policy::{Policy, Streams, TokenSource};
 use serde_json::Value;
 
 use super::dump::{Chain, Dump, HttpFilter, list, text};
-use super::finding::{Code, Finding};
+use super::finding::{Code, Finding, Observed};
 use super::plugin::Plugin;
 
 const JWT_AUTHN: &str = "JwtAuthentication";
@@ -39,14 +39,14 @@ pub(super) fn findings(dump: &Dump<'_>, subject: &str) -> Vec<Finding> {
     found.collect()
 }
 
-fn one_chain(dump: &Dump<'_>, chain: &Chain<'_>) -> Vec<(Code, String)> {
+fn one_chain(dump: &Dump<'_>, chain: &Chain<'_>) -> Vec<Observed> {
     let at = chain.filters.iter().position(|filter| Plugin::of(filter).is_some());
     let Some((at, filter)) = at.and_then(|at| Some((at, chain.filters.get(at)?))) else {
         let of_the_mesh = OF_THE_MESH.contains(&text(chain.manager, "/stat_prefix"));
         let missing = (Code::FilterMissing, "requests pass by the filter".to_owned());
         return if of_the_mesh { Vec::new() } else { vec![missing] };
     };
-    let mut found: Vec<(Code, String)> = disabled(dump, filter).into_iter().collect();
+    let mut found: Vec<Observed> = disabled(dump, filter).into_iter().collect();
     let (before, after) = chain.filters.split_at(at);
     let jwt_authn = |filter: &&HttpFilter<'_>| filter.kind == JWT_AUTHN;
     let late = after.iter().any(|filter| jwt_authn(&filter));
@@ -65,7 +65,7 @@ fn one_chain(dump: &Dump<'_>, chain: &Chain<'_>) -> Vec<(Code, String)> {
     found
 }
 
-fn disabled(dump: &Dump<'_>, filter: &HttpFilter<'_>) -> Option<(Code, String)> {
+fn disabled(dump: &Dump<'_>, filter: &HttpFilter<'_>) -> Option<Observed> {
     let routes = dump.routes_on(filter.name);
     let off = routes.iter().filter(|enabled| !**enabled).count();
     let seen = match (filter.disabled, routes.contains(&true), off) {
@@ -77,7 +77,7 @@ fn disabled(dump: &Dump<'_>, filter: &HttpFilter<'_>) -> Option<(Code, String)> 
 }
 
 /// How long an HTTP/1.1 connection stays open after its stream was cut; a second if it is not said.
-fn delayed_close(manager: &Value) -> Option<(Code, String)> {
+fn delayed_close(manager: &Value) -> Option<Observed> {
     let said = text(manager, "/delayed_close_timeout");
     let seconds = said.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok());
     match (said, seconds) {
@@ -126,7 +126,7 @@ fn providers<'a>(filter: &HttpFilter<'a>) -> Vec<Provider<'a>> {
 }
 
 /// Whether the filter sees every token that jwt_authn accepts.
-fn tokens(policy: &Policy, providers: &[Provider<'_>]) -> Vec<(Code, String)> {
+fn tokens(policy: &Policy, providers: &[Provider<'_>]) -> Vec<Observed> {
     let sources = &policy.tokens;
     let payloads = sources.iter().filter_map(|source| match source {
         TokenSource::JwtAuthn(key) => Some(key.as_str()),
@@ -134,7 +134,7 @@ fn tokens(policy: &Policy, providers: &[Provider<'_>]) -> Vec<(Code, String)> {
     });
     let payloads: Vec<&str> = payloads.collect();
     let nobody = payloads.iter().filter(|key| !providers.iter().any(|provider| provider.payload == **key));
-    let mut found: Vec<(Code, String)> = nobody
+    let mut found: Vec<Observed> = nobody
         .map(|key| {
             let seen =
                 format!("`tokens` names the payload `{key}`, which no provider before the filter stores");
@@ -147,7 +147,7 @@ fn tokens(policy: &Policy, providers: &[Provider<'_>]) -> Vec<(Code, String)> {
     found
 }
 
-fn one_provider(sources: &[TokenSource], provider: &Provider<'_>) -> Vec<(Code, String)> {
+fn one_provider(sources: &[TokenSource], provider: &Provider<'_>) -> Vec<Observed> {
     let header = |wanted: &str| {
         sources.iter().any(
             |source| matches!(source, TokenSource::Header { name, .. } if name.eq_ignore_ascii_case(wanted)),

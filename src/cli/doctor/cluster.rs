@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::dump::{Dump, list, text};
 use super::envoy::Seen;
-use super::finding::{Code, Finding};
+use super::finding::{Code, Finding, Observed};
 use super::plugin::Plugin;
 
 /// Clusters that are named where ours is not there.
@@ -34,8 +34,7 @@ pub(super) fn findings(plugin: &Plugin<'_>, dump: &Dump<'_>, envoy: &Seen, subje
     } else {
         Some((Code::ClusterHttp1, "it speaks HTTP/1.1 with the control plane".to_owned()))
     };
-    let found = found.map(|(code, seen)| Finding::new(code, format!("{subject}, cluster {name}"), seen));
-    found.into_iter().collect()
+    Finding::all(&format!("{subject}, cluster {name}"), found)
 }
 
 /// Whether a call of Envoy's own goes over HTTP/2. One that follows the downstream protocol does not: such a call has
@@ -48,7 +47,7 @@ fn speaks_http2(cluster: &Value) -> bool {
         || options.get("auto_config").is_some()
 }
 
-fn hosts(envoy: &Seen, name: &str) -> Option<(Code, String)> {
+fn hosts(envoy: &Seen, name: &str) -> Option<Observed> {
     let status = list(&envoy.clusters, "/cluster_statuses").find(|status| text(status, "/name") == name);
     let hosts: Vec<&Value> = status.into_iter().flat_map(|status| list(status, "/host_statuses")).collect();
     let healthy = hosts.iter().filter(|host| is_healthy(host)).count();

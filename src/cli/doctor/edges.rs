@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Code, Finding};
+use super::finding::{Code, Finding, Observed};
 use super::plane::Plane;
 use crate::api::model::{Edge, Worker};
 use crate::cli::time;
@@ -18,11 +18,8 @@ pub(super) fn findings(plane: &Plane) -> Vec<Finding> {
         let none = Finding::new(Code::EdgeNone, "control plane", "no edge is connected");
         return edges.iter().flat_map(|edge| one_edge(plane, edge)).chain([none]).collect();
     }
-    let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
-    for edge in edges.iter().filter(|edge| edge.connected && !edge.node.is_empty()) {
-        *nodes.entry(&edge.node).or_default() += 1;
-    }
-    let shared = nodes.into_iter().filter(|(_, count)| *count > 1).map(|(node, count)| {
+    let connected = edges.iter().filter(|edge| edge.connected);
+    let shared = shared(connected.map(|edge| edge.node.as_str())).map(|(node, count)| {
         Finding::new(
             Code::NodeIdShared,
             format!("edge {node}"),
@@ -30,6 +27,15 @@ pub(super) fn findings(plane: &Plane) -> Vec<Finding> {
         )
     });
     edges.iter().flat_map(|edge| one_edge(plane, edge)).chain(shared).collect()
+}
+
+/// The names that several have, and how many; those without one share none.
+pub(super) fn shared<'a>(nodes: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (&'a str, usize)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in nodes.filter(|node| !node.is_empty()) {
+        *counts.entry(node).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count > 1)
 }
 
 fn one_edge(plane: &Plane, edge: &Edge) -> Vec<Finding> {
@@ -53,12 +59,10 @@ fn one_edge(plane: &Plane, edge: &Edge) -> Vec<Finding> {
             vec![Some((Code::EdgeGone, format!("it was last heard of {last}, at version {}", edge.version)))]
         }
     };
-    found.into_iter().flatten().map(|(code, seen)| Finding::new(code, subject.clone(), seen)).collect()
+    Finding::all(&subject, found.into_iter().flatten())
 }
 
-type Seen = Option<(Code, String)>;
-
-fn over_limit(edge: &Edge) -> Seen {
+fn over_limit(edge: &Edge) -> Option<Observed> {
     let refused = edge.workers.iter().find_map(|worker| worker.refused)?;
     let seen = format!(
         "it refuses the set: {} revocations, and its limit is {}",
@@ -71,7 +75,7 @@ fn connected(edge: &Edge) -> impl Iterator<Item = &Worker> {
     edge.workers.iter().filter(|worker| worker.connected)
 }
 
-fn behind(edge: &Edge, version: u64) -> Seen {
+fn behind(edge: &Edge, version: u64) -> Option<Observed> {
     let all = connected(edge).count();
     let late = connected(edge).filter(|worker| worker.version < version).count();
     let oldest = connected(edge).map(|worker| worker.version).min()?;
@@ -85,7 +89,7 @@ fn behind(edge: &Edge, version: u64) -> Seen {
     Some((Code::EdgeWorkersDisagree, seen))
 }
 
-fn silent(plane: &Plane, edge: &Edge) -> Seen {
+fn silent(plane: &Plane, edge: &Edge) -> Option<Observed> {
     let patience = plane.status.heartbeat_ms.saturating_mul(MISSED_HEARTBEATS);
     let now = plane.status.now;
     let stalest = connected(edge).map(|worker| worker.last_contact).min()?;
@@ -97,7 +101,7 @@ fn silent(plane: &Plane, edge: &Edge) -> Seen {
     })
 }
 
-fn other_filter(plane: &Plane, edge: &Edge) -> Seen {
+fn other_filter(plane: &Plane, edge: &Edge) -> Option<Observed> {
     let current = plane.status.filters.first()?;
     (edge.filter_version != current.version).then(|| {
         let seen = format!(
@@ -108,7 +112,7 @@ fn other_filter(plane: &Plane, edge: &Edge) -> Seen {
     })
 }
 
-fn never_rejected(plane: &Plane, edge: &Edge) -> Seen {
+fn never_rejected(plane: &Plane, edge: &Edge) -> Option<Observed> {
     let now = plane.status.now.millis();
     let long_ago = |at: u64| now.saturating_sub(at) >= LONG_MS;
     let revoked = plane.revocations.iter().any(|revocation| long_ago(revocation.created_at.millis()));

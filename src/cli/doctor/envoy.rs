@@ -11,7 +11,7 @@ use ureq::http::Uri;
 use super::dump::{Dump, text};
 use super::finding::{Code, Finding};
 use super::plane::Plane;
-use super::{certificate, chain, cluster, plugin, stats};
+use super::{certificate, chain, cluster, edges, plugin, stats};
 use crate::api::model::{FilterModule, Moment};
 use crate::cli::{Failure, time};
 use crate::modules::Module;
@@ -114,21 +114,17 @@ fn files(dump: &Dump<'_>) -> BTreeMap<String, String> {
 
 /// What is wrong with these Envoys.
 pub(super) fn findings(envoys: &[Seen], plane: Option<&Plane>) -> Vec<Finding> {
-    let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
-    for envoy in envoys.iter().filter(|envoy| !envoy.node().is_empty()) {
-        *nodes.entry(envoy.node()).or_default() += 1;
-    }
     // Those that are connected are known to the control plane, which says so too.
     let counted = |node: &str| {
         plane.is_some_and(|plane| {
             plane.edges.edges.iter().filter(|edge| edge.connected && edge.node == node).count() > 1
         })
     };
-    let shared =
-        nodes.into_iter().filter(|(node, count)| *count > 1 && !counted(node)).map(|(node, count)| {
-            let seen = format!("{count} of the given Envoys have this node.id");
-            Finding::new(Code::NodeIdShared, format!("Envoy {node}"), seen)
-        });
+    let shared = edges::shared(envoys.iter().map(Seen::node)).filter(|(node, _)| !counted(node));
+    let shared = shared.map(|(node, count)| {
+        let seen = format!("{count} of the given Envoys have this node.id");
+        Finding::new(Code::NodeIdShared, format!("Envoy {node}"), seen)
+    });
     envoys.iter().flat_map(|envoy| one(envoy, plane)).chain(shared).collect()
 }
 

@@ -32,7 +32,15 @@ impl Finding {
         let (severity, advice) = code.meaning();
         Self { code, severity, subject: subject.into(), seen: seen.into(), advice }
     }
+
+    /// What was observed of one subject.
+    pub(super) fn all(subject: &str, observed: impl IntoIterator<Item = Observed>) -> Vec<Self> {
+        observed.into_iter().map(|(code, seen)| Self::new(code, subject, seen)).collect()
+    }
 }
+
+/// A finding but for its subject: which kind of thing, and what was seen.
+pub(super) type Observed = (Code, String);
 
 /// All codes in one place: name, severity, what to do.
 macro_rules! codes {

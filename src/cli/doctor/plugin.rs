@@ -8,7 +8,7 @@ use portcullis_core::policy::{Mode, Policy, PolicyError};
 use serde_json::Value;
 
 use super::dump::{Dump, HttpFilter, text};
-use super::finding::{Code, Finding};
+use super::finding::{Code, Finding, Observed};
 use crate::api::model::FilterModule;
 
 const V8: &str = "envoy.wasm.runtime.v8";
@@ -89,12 +89,10 @@ pub(super) fn findings(
 ) -> Vec<Finding> {
     let found = [failure(plugin), runtime(plugin), module(plugin, modules, files), policy(plugin)];
     let subject = format!("{subject}, filter {}", plugin.filter);
-    found.into_iter().flatten().map(|(code, seen)| Finding::new(code, subject.clone(), seen)).collect()
+    Finding::all(&subject, found.into_iter().flatten())
 }
 
-type Observed = Option<(Code, String)>;
-
-fn failure(plugin: &Plugin<'_>) -> Observed {
+fn failure(plugin: &Plugin<'_>) -> Option<Observed> {
     let open = plugin.config.get("fail_open") == Some(&Value::Bool(true));
     match text(plugin.config, "/failure_policy") {
         "FAIL_RELOAD" => None,
@@ -105,12 +103,16 @@ fn failure(plugin: &Plugin<'_>) -> Observed {
     }
 }
 
-fn runtime(plugin: &Plugin<'_>) -> Observed {
+fn runtime(plugin: &Plugin<'_>) -> Option<Observed> {
     let runtime = text(plugin.config, "/vm_config/runtime");
     (!runtime.is_empty() && runtime != V8).then(|| (Code::Runtime, format!("its runtime is {runtime}")))
 }
 
-fn module(plugin: &Plugin<'_>, modules: &[FilterModule], files: &BTreeMap<String, String>) -> Observed {
+fn module(
+    plugin: &Plugin<'_>,
+    modules: &[FilterModule],
+    files: &BTreeMap<String, String>,
+) -> Option<Observed> {
     let current = modules.first()?;
     let sha256 = match plugin.file() {
         Some(file) => files.get(file).map(String::as_str)?,
@@ -132,7 +134,7 @@ fn module(plugin: &Plugin<'_>, modules: &[FilterModule], files: &BTreeMap<String
     }
 }
 
-fn policy(plugin: &Plugin<'_>) -> Observed {
+fn policy(plugin: &Plugin<'_>) -> Option<Observed> {
     match plugin.policy() {
         Err(error) => Some((Code::FilterConfigInvalid, error.to_string())),
         Ok(policy) if policy.mode == Mode::Observe => {

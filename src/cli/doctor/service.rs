@@ -132,8 +132,7 @@ fn one_issuer(plane: &Plane, issuer: &Issuer) -> Vec<Finding> {
         );
         (Code::IssuerClockAhead, seen)
     });
-    let found = keys.into_iter().chain(ahead);
-    found.map(|(code, seen)| Finding::new(code, subject.clone(), seen)).collect()
+    Finding::all(&subject, keys.into_iter().chain(ahead))
 }
 
 fn messages(plane: &Plane) -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::dump::Dump;
-use super::finding::{Code, Finding};
+use super::finding::{Code, Finding, Observed};
 use super::plugin::Plugin;
 
 /// The counter that labels are made of.
@@ -46,12 +46,10 @@ pub(super) fn findings(
         ),
         labels(dump),
     ];
-    found.into_iter().flatten().map(|(code, seen)| Finding::new(code, subject, seen)).collect()
+    Finding::all(subject, found.into_iter().flatten())
 }
 
-type Observed = Option<(Code, String)>;
-
-fn running(plugins: &[Plugin<'_>], stats: &BTreeMap<String, u64>) -> Observed {
+fn running(plugins: &[Plugin<'_>], stats: &BTreeMap<String, u64>) -> Option<Observed> {
     if stats.keys().any(|name| name.contains(ALIVE)) {
         return None;
     }
@@ -62,7 +60,7 @@ fn running(plugins: &[Plugin<'_>], stats: &BTreeMap<String, u64>) -> Observed {
     Some((Code::FilterNotRunning, "the filter is configured, and no worker has started it".to_owned()))
 }
 
-fn reloaded(plugins: &[Plugin<'_>], stats: &BTreeMap<String, u64>) -> Observed {
+fn reloaded(plugins: &[Plugin<'_>], stats: &BTreeMap<String, u64>) -> Option<Observed> {
     let of = |plugin: &Plugin<'_>| -> u64 {
         let names =
             ["vm_reload_success", "vm_reload_failure"].map(|name| format!("wasm.{}.{name}", plugin.name()));
@@ -74,12 +72,12 @@ fn reloaded(plugins: &[Plugin<'_>], stats: &BTreeMap<String, u64>) -> Observed {
         .then(|| (Code::VmReloaded, format!("the filter has trapped: it was started again {most} times")))
 }
 
-fn workers(stats: &BTreeMap<String, u64>, gauge: &str, code: Code, what: &str) -> Observed {
+fn workers(stats: &BTreeMap<String, u64>, gauge: &str, code: Code, what: &str) -> Option<Observed> {
     let (_, count) = stats.iter().find(|(name, count)| name.ends_with(gauge) && **count > 0)?;
     Some((code, format!("{count} of its workers {what}")))
 }
 
-fn labels(dump: &Dump<'_>) -> Observed {
+fn labels(dump: &Dump<'_>) -> Option<Observed> {
     let ours = dump.stats_tags.iter().filter(|regex| regex.contains(LABELLED)).count();
     (ours < 2).then(|| (Code::StatsTags, "its bootstrap has no stats_tags for outcome and code".to_owned()))
 }

@@ -125,6 +125,20 @@ fn asked(edit: impl FnOnce(&mut Value)) -> Plane {
     }
 }
 
+/// The Envoy after an edit has exactly these findings.
+#[track_caller]
+fn found(edit: impl FnOnce(&mut Value), expect: &[Code]) -> Vec<Finding> {
+    let found = envoy::findings(&[seen(edit)], Some(&asked(|_| {})));
+    assert_eq!(codes(&found), expect, "{found:?}");
+    found
+}
+
+/// The same after one value was put in place.
+#[track_caller]
+fn check(pointer: &str, value: Value, expect: &[Code]) {
+    found(|document| set(document, pointer, value), expect);
+}
+
 #[test]
 fn a_good_set_up_is_no_finding() {
     let plane = asked(|_| {});

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{SOON, doctor, finding, finds};
+use crate::envoy::support::control_plane_cluster;
 use crate::support::handing_out;
 
 const UNSYNCED: &str = "wasmcustom.portcullis_workers_unsynced";
@@ -42,11 +43,6 @@ fn manager(envoy: &mut Value) -> &mut Value {
 
 fn filters(envoy: &mut Value) -> &mut Vec<Value> {
     manager(envoy)["http_filters"].as_array_mut().unwrap()
-}
-
-fn control_plane_cluster(envoy: &mut Value) -> &mut Value {
-    let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
-    clusters.iter_mut().find(|cluster| cluster["name"] == "portcullis").unwrap()
 }
 
 #[track_caller]

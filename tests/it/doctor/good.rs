@@ -10,12 +10,7 @@ use crate::support::{handing_out, setup};
 #[tokio::test]
 async fn nothing_is_found_and_nothing_is_said_on_stdout() {
     let issuer = Issuer::start().await.unwrap();
-    let plane = setup()
-        .issuer(&issuer, "allow_private_addresses = true")
-        .env("PORTCULLIS_FILTER_FILES", paths::filter().unwrap().to_str().unwrap())
-        .start()
-        .await
-        .unwrap();
+    let plane = handing_out(&paths::filter().unwrap(), &issuer).await;
     let peers = Peers { issuer, upstream: Upstream::start().await.unwrap(), plane };
     let bootstrap = peers.bootstrap();
     let world = peers.with(bootstrap).await;

@@ -1,7 +1,6 @@
 //! Mistakes at the control plane, and whoever cannot ask it.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::http::header::DATE;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{finding, finds};
-use crate::support::{control_plane, get, key, post, run, run_as, setup};
+use crate::support::{control_plane, get, key, now, post, run, run_as, setup};
 
 type Shared = Arc<Mutex<Value>>;
 
@@ -32,7 +31,7 @@ async fn a_control_plane_with_ten_mistakes() {
     let broken = Issuer::start().await.unwrap();
     broken.break_keys(Some(BrokenKeys::Unavailable));
     let (authority, dir) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = now();
     let day = 86_400;
     authority.issue_for(&["localhost"], now - 90 * day, now + 2 * day).unwrap().write(dir.path()).unwrap();
     let settings = "audiences = [\"portcullis\"]\nallow_private_addresses = true";

@@ -12,19 +12,6 @@ fn tokens(document: &mut Value, tokens: &Value) {
     set(document, PLUGIN, config.to_string().into());
 }
 
-/// The Envoy after an edit has exactly these findings.
-#[track_caller]
-fn found(edit: impl FnOnce(&mut Value), expect: &[Code]) -> Vec<Finding> {
-    let found = envoy::findings(&[seen(edit)], Some(&asked(|_| {})));
-    assert_eq!(codes(&found), expect, "{found:?}");
-    found
-}
-
-#[track_caller]
-fn check(pointer: &str, value: Value, expect: &[Code]) {
-    found(|document| set(document, pointer, value), expect);
-}
-
 /// Another listener like the first.
 fn another(document: &mut Value, name: &str, edit: impl FnOnce(&mut Value)) {
     let mut entry = json!({"listener": document.pointer(LISTENER).unwrap()});

@@ -8,18 +8,6 @@ const HOST: &str = "/clusters/cluster_statuses/0/host_statuses/0";
 const OPTIONS: &str =
     "typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/// The Envoy after an edit has exactly these findings.
-#[track_caller]
-fn found(edit: impl FnOnce(&mut Value), expect: &[Code]) {
-    let found = envoy::findings(&[seen(edit)], Some(&asked(|_| {})));
-    assert_eq!(codes(&found), expect, "{found:?}");
-}
-
-#[track_caller]
-fn check(pointer: &str, value: Value, expect: &[Code]) {
-    found(|document| set(document, pointer, value), expect);
-}
-
 #[track_caller]
 fn without(pointer: &str, expect: &[Code]) {
     found(|document| remove(document, pointer), expect);

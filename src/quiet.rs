@@ -1,6 +1,7 @@
 //! Saying the same thing once in a while.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,7 @@ const MAX_PEERS: usize = 1_024;
 /// Which reasons have been logged of which addresses.
 #[derive(Debug)]
 pub(crate) struct Quiet<R> {
-    logged: Mutex<BTreeMap<(Option<IpAddr>, R), Instant>>,
+    logged: Mutex<HashMap<(Option<IpAddr>, R), Instant>>,
 }
 
 impl<R> Default for Quiet<R> {
@@ -24,7 +25,7 @@ impl<R> Default for Quiet<R> {
     }
 }
 
-impl<R: Copy + Ord> Quiet<R> {
+impl<R: Copy + Eq + Hash> Quiet<R> {
     /// Whether a reason is to be logged of an address now.
     pub(crate) fn is_due(&self, peer: Option<IpAddr>, reason: R, now: Instant) -> bool {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);

@@ -229,18 +229,8 @@ fn configs(
     let key = PrivateKeyDer::from_pem_slice(&files.key)
         .map_err(|_| TlsError::NoKey { path: settings.key_file.clone() })?;
 
-    let mut edges = RootCertStore::empty();
-    if let (Some(path), Some(pem)) = (&settings.edge_ca_file, &files.edge_ca) {
-        const KEY: &str = "tls.edge_ca_file";
-        for authority in certificates(KEY, path, pem)? {
-            let wrong = |error: rustls::Error| TlsError::Authority {
-                key: KEY,
-                path: path.clone(),
-                error: error.to_string(),
-            };
-            edges.add(authority).map_err(wrong)?;
-        }
-    }
+    let edges = settings.edge_ca_file.as_ref().zip(files.edge_ca.as_ref());
+    let edges = edges.map(|(path, pem)| authorities(path, pem)).transpose()?;
     let other = |error: &dyn fmt::Display| TlsError::Other(error.to_string());
     let serve = |edges: Option<RootCertStore>, protocols: &[&[u8]]| {
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
@@ -266,12 +256,27 @@ fn configs(
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     };
-    let mut edge = serve(settings.edge_ca_file.is_some().then_some(edges), &[b"h2"])?;
+    let mut edge = serve(edges, &[b"h2"])?;
     // A session that is resumed shows no certificate, and the one of its first handshake may not be good any more.
     edge.session_storage = Arc::new(NoServerSessionStorage {});
     edge.send_tls13_tickets = 0;
     let http = serve(None, &[b"h2", b"http/1.1"])?;
     Ok(Configs { http: Arc::new(http), edge: Arc::new(edge), files: Arc::new(files), own })
+}
+
+/// The authorities of edges' certificates.
+fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
+    const KEY: &str = "tls.edge_ca_file";
+    let mut authorities = RootCertStore::empty();
+    for authority in certificates(KEY, path, pem)? {
+        let wrong = |error: rustls::Error| TlsError::Authority {
+            key: KEY,
+            path: path.to_owned(),
+            error: error.to_string(),
+        };
+        authorities.add(authority).map_err(wrong)?;
+    }
+    Ok(authorities)
 }
 
 /// The certificates of a PEM file: at least one.

@@ -8,7 +8,7 @@ use super::peer::Peer;
 use crate::quiet::Quiet;
 
 /// Why an edge may not subscribe.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 pub(super) enum Refusal {
     /// No credential.
     #[error(

@@ -1,6 +1,7 @@
 //! The TLS handshake, and why it fails, in words for whoever has configured either end.
 
 use std::io;
+use std::mem::{self, Discriminant};
 use std::net::SocketAddr;
 
 use rustls::{AlertDescription, CertificateError, Error};
@@ -59,20 +60,6 @@ impl Failure {
             Some(error) => Self::Other(error.to_string()),
         }
     }
-
-    /// What tells reasons apart.
-    const fn kind(&self) -> u8 {
-        match self {
-            Self::Slow => 0,
-            Self::Plaintext => 1,
-            Self::NoCertificate => 2,
-            Self::Expired => 3,
-            Self::Authority => 4,
-            Self::Refused(_) => 5,
-            Self::Distrusted(_) => 6,
-            Self::Other(_) => 7,
-        }
-    }
 }
 
 /// Makes the connection secure; the certificate is the peer's, if it was asked for one.
@@ -92,7 +79,7 @@ pub(super) async fn shake(
 pub(super) struct Failures {
     port: Port,
     metrics: Metrics,
-    quiet: Quiet<u8>,
+    quiet: Quiet<Discriminant<Failure>>,
 }
 
 impl Failures {
@@ -102,7 +89,7 @@ impl Failures {
 
     pub(super) fn note(&self, peer: SocketAddr, failure: &Failure) {
         self.metrics.handshake_failed(self.port);
-        if self.quiet.is_due(Some(peer.ip()), failure.kind(), Instant::now()) {
+        if self.quiet.is_due(Some(peer.ip()), mem::discriminant(failure), Instant::now()) {
             warn!(%peer, port = self.port.name(), "no TLS with a peer: {failure}");
         }
     }

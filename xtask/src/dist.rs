@@ -5,7 +5,6 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
 
 use crate::cargo::{cargo, root, run as run_command, target_dir};
 use crate::{filter, oci};
@@ -24,10 +23,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
         // `copy` keeps the permissions, so the binary stays executable.
         fs::copy(&from, dist.join(name)).with_context(|| format!("cannot write {name} to target/dist"))?;
-        for byte in Sha256::digest(&bytes) {
-            write!(sums, "{byte:02x}")?;
-        }
-        writeln!(sums, "  {name}")?;
+        writeln!(sums, "{}  {name}", oci::sha256(&bytes)?)?;
         eprintln!("target/dist/{name}: {} KiB", bytes.len() / 1024);
     }
     let digest = oci::write(&fs::read(dist.join("portcullis_filter.wasm"))?, &image)?;

@@ -70,7 +70,8 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(writer.finish()?)
 }
 
-fn sha256(bytes: &[u8]) -> Result<String> {
+/// The SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> Result<String> {
     let mut text = String::new();
     for byte in Sha256::digest(bytes) {
         write!(text, "{byte:02x}")?;

@@ -26,19 +26,6 @@ pub(crate) fn command(args: &[String]) -> Result<Command> {
     let mut test = cargo(["test"]);
     test.args(args).env("ENVOY", envoy).env("PORTCULLIS_FILTER", filter);
     test.env("FILTER_IMAGE", image).env("FILTER_IMAGE_DIGEST", digest);
-    for (variable, program) in [
-        ("DOCKER_REGISTRY", debian::REGISTRY),
-        ("SKOPEO", debian::SKOPEO),
-        ("PROMETHEUS", debian::PROMETHEUS),
-    ] {
-        match program.find() {
-            Ok(path) => {
-                test.env(variable, path);
-            }
-            // As below.
-            Err(error) => eprintln!("warning: the tests that need {variable} will fail: {error:#}"),
-        }
-    }
     // Cargo builds it for the tests of the root package, before any test runs.
     test.env("PORTCULLIS_BIN", target_dir().join("debug/portcullis"));
     for (variable, program) in [

@@ -13,7 +13,7 @@ use crate::config::Issuer;
 use crate::control::{Effect, NewRevocation};
 use crate::inlets::credential::holder;
 use crate::inlets::{Cause, Inbound, Inlets, Reading, Refused};
-use crate::state::User;
+use crate::state::{Kept, User};
 
 /// Most users of an issuer.
 const MAX_USERS: usize = 500_000;
@@ -49,7 +49,7 @@ pub(super) fn understand(inbound: &Inbound, inlets: &Inlets) -> Result<Change, R
     };
     refused.signal = signal.into();
     let read = || {
-        let before = known.map(|id| find(inlets, &issuer, &id)).transpose()?;
+        let before = known.map(|id| find(inlets, &issuer, &id)).transpose()?.map(|kept| kept.user.clone());
         let after = after(inbound, before.as_ref(), &issuer, inlets)?;
         let effects = effects(before.as_ref(), after.as_ref(), &issuer)?;
         let id = after.or(before).map(|user| user.id).unwrap_or_default();
@@ -72,10 +72,9 @@ fn asked(inbound: &Inbound) -> Result<(&'static str, Option<String>), Cause> {
 }
 
 /// A user that there is.
-pub(super) fn find(inlets: &Inlets, issuer: &Issuer, id: &str) -> Result<User, Cause> {
+pub(super) fn find(inlets: &Inlets, issuer: &Issuer, id: &str) -> Result<Arc<Kept>, Cause> {
     let kept = inlets.control().users(|users| users.get(&issuer.issuer, id));
-    kept.map(|kept| kept.user.clone())
-        .ok_or_else(|| Cause::rule("not_found", "there is no user with that id"))
+    kept.ok_or_else(|| Cause::rule("not_found", "there is no user with that id"))
 }
 
 /// The user as it is from now on; `None`: there is none any more.

@@ -24,11 +24,7 @@ pub(super) fn answer(inbound: &Inbound, inlets: &Inlets) -> Result<(StatusCode, 
     let (_, issuer) = change::sender(inbound, inlets)?;
     let value = match Endpoint::of(inbound)? {
         Endpoint::Users => list(inbound, inlets, &issuer.issuer)?,
-        Endpoint::User(id) => {
-            let kept = inlets.control().users(|users| users.get(&issuer.issuer, &id));
-            let kept = kept.ok_or_else(|| not_found("user"))?;
-            user::write(&kept, &location(inlets))
-        }
+        Endpoint::User(id) => user::write(&*change::find(inlets, &issuer, &id)?, &location(inlets)),
         // RFC 7644 section 4: nothing of this can be filtered.
         _ if parameter(inbound, "filter").is_some() => {
             return Err(Cause::rule("filter_forbidden", "this cannot be filtered"));
@@ -38,7 +34,9 @@ pub(super) fn answer(inbound: &Inbound, inlets: &Inlets) -> Result<(StatusCode, 
         Endpoint::ResourceType(name) if name == "User" => resource_type(),
         Endpoint::Schemas => whole(&[schema()]),
         Endpoint::Schema(urn) if urn.eq_ignore_ascii_case(USER_SCHEMA) => schema(),
-        Endpoint::ResourceType(_) | Endpoint::Schema(_) => return Err(not_found("resource")),
+        Endpoint::ResourceType(_) | Endpoint::Schema(_) => {
+            return Err(Cause::rule("not_found", "there is no resource with that id"));
+        }
     };
     Ok((StatusCode::OK, value))
 }
@@ -46,10 +44,6 @@ pub(super) fn answer(inbound: &Inbound, inlets: &Inlets) -> Result<(StatusCode, 
 /// Where users are, for others.
 pub(super) fn location(inlets: &Inlets) -> String {
     inlets.public_url(USERS).unwrap_or_else(|| USERS.to_owned())
-}
-
-fn not_found(what: &str) -> Cause {
-    Cause::rule("not_found", format!("there is no {what} with that id"))
 }
 
 fn list(inbound: &Inbound, inlets: &Inlets, issuer: &str) -> Result<Value, Cause> {

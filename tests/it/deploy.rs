@@ -3,19 +3,13 @@
 
 mod alerts;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::docs::{ROOT, read};
-
-/// A program that `cargo xtask test` has found or unpacked.
-fn program(variable: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("${variable} is not set: use `cargo xtask test`"))
-        .into()
-}
+use crate::support::{documents, program};
 
 /// Runs a program in the root of the repository, which must succeed.
 fn run(variable: &str, args: &[&str]) -> String {
@@ -26,9 +20,7 @@ fn run(variable: &str, args: &[&str]) -> String {
 }
 
 fn yaml(file: &str) -> Vec<Value> {
-    let text = read(file);
-    let parse = |text: &str| serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"));
-    text.split("\n---\n").map(parse).collect()
+    documents(&read(file))
 }
 
 /// The files of a directory with that ending, by their paths in the repository.

@@ -1,18 +1,13 @@
 //! The filter's OCI image: pushed into a real registry and pulled out again, as `oci://` does.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use portcullis_testbed::{Process, paths};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// A program that `cargo xtask test` has found or unpacked.
-fn program(variable: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("${variable} is not set: use `cargo xtask test`"))
-        .into()
-}
+use crate::support::program;
 
 async fn skopeo(args: &[&str]) -> String {
     let mut command = Command::new(program("SKOPEO"));

@@ -7,7 +7,7 @@ use portcullis_testbed::{Bootstrap, Envoy, Issuer, Upstream, paths};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{handing_out, run};
+use crate::support::{documents, handing_out, run};
 
 const SHA256: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -17,11 +17,6 @@ async fn printed(args: &[&str]) -> Vec<Value> {
         Command::new(env!("CARGO_BIN_EXE_portcullis")).arg("config").args(args).output().await.unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     documents(&String::from_utf8(output.stdout).unwrap())
-}
-
-fn documents(text: &str) -> Vec<Value> {
-    let parse = |text: &str| serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    text.split("\n---\n").map(parse).collect()
 }
 
 fn kinds(documents: &[Value]) -> Vec<&str> {

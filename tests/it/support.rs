@@ -1,7 +1,8 @@
 //! A real control plane for a test, and how to talk to it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_testbed::{ControlPlane, ControlPlaneSetup, Issuer, Ran, Reply};
 use serde_json::{Value, json};
@@ -74,6 +75,24 @@ pub(crate) fn problem_at(reply: &Reply, status: u16, code: &str, pointer: &str) 
 pub(crate) fn text<'a>(json: &'a Value, pointer: &str) -> &'a str {
     let found = json.pointer(pointer).and_then(Value::as_str);
     found.unwrap_or_else(|| panic!("no text at {pointer} in {json}"))
+}
+
+/// The time in Unix seconds.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A program that `cargo xtask test` has found or unpacked.
+pub(crate) fn program(variable: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("${variable} is not set: use `cargo xtask test`"))
+        .into()
+}
+
+/// The documents of a YAML stream.
+pub(crate) fn documents(yaml: &str) -> Vec<Value> {
+    let parse = |text: &str| serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    yaml.split("\n---\n").map(parse).collect()
 }
 
 /// The lines of NDJSON.

@@ -52,6 +52,12 @@ impl Client {
         Self { address, version: Version::Http2 }
     }
 
+    /// Where it speaks to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A GET request.
     pub fn get(&self, path: &str) -> Call {
         self.call(Method::GET, path)

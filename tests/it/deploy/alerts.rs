@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::program;
 use crate::docs::read;
 use crate::envoy::workers;
-use crate::support::setup;
+use crate::support::{program, setup};
 
 /// No event takes this long, on however busy a machine.
 const SOON: Duration = Duration::from_secs(60);

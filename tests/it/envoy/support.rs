@@ -1,11 +1,13 @@
 //! One of everything.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use portcullis_testbed::{
     Bootstrap, Client, ControlPlane, ControlPlaneSetup, Envoy, Issuer, Reply, Upstream, paths,
 };
 use serde_json::{Value, json};
+
+pub(crate) use crate::support::now as unix_now;
 
 /// No event takes this long, on however busy a machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -141,6 +143,8 @@ pub(crate) async fn workers(plane: &ControlPlane, count: usize) -> Value {
     edges
 }
 
-pub(crate) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+/// The cluster of the control plane in a configuration.
+pub(crate) fn control_plane_cluster(envoy: &mut Value) -> &mut Value {
+    let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
+    clusters.iter_mut().find(|cluster| cluster["name"] == "portcullis").unwrap()
 }

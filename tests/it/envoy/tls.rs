@@ -1,7 +1,7 @@
 //! TLS in both directions between real Envoys and the control plane: who gets in, who does not and what is said of
 //! it, and certificates that change while everything runs.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use portcullis_testbed::{
     Authority, Bootstrap, ControlPlane, ControlPlaneSetup, Envoy, Issuer, Upstream, paths,
@@ -9,7 +9,8 @@ use portcullis_testbed::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::support::{SOON, api, outcome, workers};
+use super::support::{SOON, api, control_plane_cluster, outcome, workers};
+use crate::support::now;
 
 /// What the control plane is called in its certificate, as the example has it.
 const PLANE: &str = "portcullis.example";
@@ -124,7 +125,7 @@ async fn an_edge_with_a_certificate_needs_no_key_and_both_ends_take_new_ones_whi
     let both = stage.authority.pem() + &next.pem();
     replace(&files, "ca.crt", &both);
     replace(&stage.plane_dir, "edges-ca.crt", &both);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = now();
     let own = next.issue_for(&[PLANE], now - 60, now + 7_200).unwrap();
     let mark = stage.plane.log().mark();
     own.write(stage.plane_dir.path()).unwrap();
@@ -169,14 +170,13 @@ async fn who_has_no_certificate_of_the_authority_is_shut_out() {
     stage.shut_out(&envoy, "is of an authority that is not in tls.edge_ca_file").await;
 
     let files = stage.files(&stage.authority, &[EDGE]);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = now();
     stage.authority.issue_for(&[EDGE], now - 7_200, now - 60).unwrap().write(files.path()).unwrap();
     let envoy = Envoy::start(stage.bootstrap(&files)).await.unwrap();
     stage.shut_out(&envoy, "the peer's certificate has expired: renew it").await;
 
     let without = |config: &mut serde_json::Value| {
-        let clusters = config["static_resources"]["clusters"].as_array_mut().unwrap();
-        let own = clusters.iter_mut().find(|cluster| cluster["name"] == "portcullis").unwrap();
+        let own = control_plane_cluster(config);
         let tls = own["transport_socket"]["typed_config"]["common_tls_context"].as_object_mut().unwrap();
         tls.remove("tls_certificate_sds_secret_configs");
         Ok(())
@@ -185,8 +185,7 @@ async fn who_has_no_certificate_of_the_authority_is_shut_out() {
     stage.shut_out(&envoy, "the peer shows no certificate").await;
 
     let plain = |config: &mut serde_json::Value| {
-        let clusters = config["static_resources"]["clusters"].as_array_mut().unwrap();
-        let own = clusters.iter_mut().find(|cluster| cluster["name"] == "portcullis").unwrap();
+        let own = control_plane_cluster(config);
         own.as_object_mut().unwrap().remove("transport_socket");
         Ok(())
     };
@@ -244,7 +243,7 @@ async fn a_wrong_key_is_refused_whatever_the_certificate() {
 async fn a_connection_ends_with_the_certificate_that_it_was_opened_with() {
     let stage = Stage::new(&[PLANE], "").await;
     let files = stage.files(&stage.authority, &[EDGE]);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = now();
     stage.authority.issue_for(&[EDGE], now - 60, now + 15).unwrap().write(files.path()).unwrap();
     let envoy = Envoy::start(stage.bootstrap(&files)).await.unwrap();
     workers(&stage.plane, 2).await;
@@ -266,7 +265,7 @@ async fn the_command_line_talks_to_a_control_plane_with_tls() {
     let binary = env!("CARGO_BIN_EXE_portcullis");
     let data = dir.path().join("data");
     let mut serve = tokio::process::Command::new(binary);
-    serve.arg("serve").env("PORTCULLIS_ADMIN_KEY", "admin-key-for-tests-only").kill_on_drop(true);
+    serve.arg("serve").env("PORTCULLIS_ADMIN_KEY", ControlPlane::ADMIN_KEY).kill_on_drop(true);
     serve.env("PORTCULLIS_DATA_DIR", &data).env("PORTCULLIS_LISTEN_HTTP", "127.0.0.1:0");
     serve.env("PORTCULLIS_LISTEN_EDGE", "127.0.0.1:0").current_dir(dir.path());
     serve.env("PORTCULLIS_TLS_CERTIFICATE_FILE", "tls.crt").env("PORTCULLIS_TLS_KEY_FILE", "tls.key");
@@ -279,7 +278,7 @@ async fn the_command_line_talks_to_a_control_plane_with_tls() {
         command.args(["revoke", "session", "s1", "--issuer", "https://idp.example", "--json"]);
         command.args(ca.into_iter().flat_map(|ca| ["--ca-file", ca])).current_dir(dir.path());
         command.env("PORTCULLIS_URL", format!("{scheme}://{}", listen["http"].as_str().unwrap()));
-        command.env("PORTCULLIS_KEY", "admin-key-for-tests-only");
+        command.env("PORTCULLIS_KEY", ControlPlane::ADMIN_KEY);
         let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{SOON, peers, workers, world};
+use super::support::{SOON, control_plane_cluster, peers, workers, world};
 
 /// Edits the plugin's settings wherever it stands.
 pub(crate) fn edit_filter(value: &mut Value, edit: impl Fn(&mut Value) + Copy) {
@@ -44,8 +44,7 @@ async fn a_cluster_named_users_is_reached() {
 async fn a_control_plane_without_a_healthy_host_is_waited_for() {
     let mut peers = peers().await;
     let bootstrap = peers.bootstrap().edit(|envoy| {
-        let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
-        let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == "portcullis").unwrap();
+        let cluster = control_plane_cluster(envoy);
         // Unhealthy until the first check has passed, and no host is better than an unhealthy one.
         cluster["common_lb_config"]["healthy_panic_threshold"]["value"] = 0.into();
         cluster["health_checks"] = serde_json::json!([{

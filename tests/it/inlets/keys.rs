@@ -194,16 +194,10 @@ async fn a_discovery_document_must_be_the_issuers_own() {
         let name = provider(documents).await;
         let config = format!("[[issuers]]\nissuer = \"{name}\"\n{SETTINGS}\n");
         let plane = setup().config(&config).start().await.unwrap();
-        let fetched = async {
-            loop {
-                let status = issuer_status(&plane).await;
-                if status["keys_failure"].is_string() || status["keys_fetched_at"].is_string() {
-                    return status;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
-        let status = tokio::time::timeout(std::time::Duration::from_secs(20), fetched).await.unwrap();
+        let outcome = if failure.is_some() { "cannot be fetched" } else { "are there" };
+        let outcome = format!("the keys of the issuer {outcome}");
+        plane.log().wait_for(&outcome, std::time::Duration::from_secs(20)).await.unwrap();
+        let status = issuer_status(&plane).await;
         match failure {
             None => assert_eq!(status["keys"], json!([{"kid": "k1"}]), "{documents:?}: {status}"),
             Some(says) => {

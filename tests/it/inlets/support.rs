@@ -1,10 +1,9 @@
 //! Issuers that sign, a control plane that knows them, and what became of a message.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use portcullis_testbed::{ControlPlane, Issuer, Reply, Token};
 use serde_json::{Value, json};
 
+pub(super) use crate::support::now;
 use crate::support::{get, post, setup};
 
 /// The client id that messages are for.
@@ -19,10 +18,6 @@ pub(super) async fn stage(settings: &str) -> (Issuer, ControlPlane) {
     let issuer = Issuer::start().await.unwrap();
     let plane = setup().issuer(&issuer, &format!("{SETTINGS}\n{settings}")).start().await.unwrap();
     (issuer, plane)
-}
-
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A valid logout token, to be spoilt.

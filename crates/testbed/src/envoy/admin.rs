@@ -12,28 +12,25 @@ use crate::client::Call;
 
 /// The admin interface of one running Envoy.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Admin {
-    client: Client,
-    address: SocketAddr,
-}
+pub(super) struct Admin(Client);
 
 impl Admin {
     /// Reads the address that Envoy has written; `None` until it has.
     pub(super) fn at(file: &Path) -> Option<Self> {
         let address: SocketAddr = fs::read_to_string(file).ok()?.trim().parse().ok()?;
-        Some(Self { client: Client::http1(address), address })
+        Some(Self(Client::http1(address)))
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.0.address())
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<String> {
-        ask(self.client.get(path), path).await
+        ask(self.0.get(path), path).await
     }
 
     pub(super) async fn post(&self, path: &str) -> Result<String> {
-        ask(self.client.post(path), path).await
+        ask(self.0.post(path), path).await
     }
 
     /// Where a listener takes connections.

@@ -25,10 +25,12 @@ pub mod patch;
 pub mod path;
 mod read;
 pub(super) mod routes;
+mod selection;
 mod user;
 
 pub use error::{ErrorKind, ScimError};
 
+use self::selection::Selection;
 use super::{Cause, Inbound, Inlets, Peer, Protocol, Reading, Refused};
 use crate::control::{ControlError, Received, printable};
 
@@ -65,15 +67,15 @@ async fn serve(inlets: &Inlets, request: Request) -> Response {
     let handled = async {
         let inbound = super::serve::inbound(inlets, request, address).await?;
         match reads {
-            true => Ok(read::answer(&inbound, inlets)?),
+            true => Ok(resource(StatusCode::OK, &read::answer(&inbound, inlets)?)),
             false => change(&inbound, inlets, address.to_string()).await,
         }
     };
     match handled.await {
-        Ok((status, value)) => {
+        Ok(response) => {
             let outcome = if reads { "read" } else { "applied" };
             inlets.control.metrics().inlet_message(Scim.name(), outcome);
-            resource(status, &value)
+            response
         }
         // Who asks for what is not there has sent no message.
         Err(refused) if reads && matches!(refused.cause, Cause::Rule { .. }) => {
@@ -83,9 +85,10 @@ async fn serve(inlets: &Inlets, request: Request) -> Response {
     }
 }
 
-/// Makes a change durable, and gives the user as it is then.
-async fn change(inbound: &Inbound, inlets: &Inlets, peer: String) -> Result<(StatusCode, Value), Refused> {
+/// Makes a change durable, and answers with the user as it is then.
+async fn change(inbound: &Inbound, inlets: &Inlets, peer: String) -> Result<Response, Refused> {
     let control = inlets.control();
+    let selection = Selection::of(inbound)?;
     // What is decided by how the users are must find them so when it is appended.
     let _turn = control.users_turn().await;
     let change::Change { reading, id } = change::understand(inbound, inlets)?;
@@ -96,9 +99,18 @@ async fn change(inbound: &Inbound, inlets: &Inlets, peer: String) -> Result<(Sta
         let received = control.receive(message, &caller).await;
         received.map_err(|error| Refused { cause: error.into(), ..refused })?;
     }
-    let kept = control.users(|users| users.get(&issuer, &id));
-    let value = kept.map_or(Value::Null, |kept| user::write(&kept, &read::location(inlets)));
-    Ok((status(inbound), value))
+    let status = status(inbound);
+    let Some(kept) = control.users(|users| users.get(&issuer, &id)) else {
+        return Ok(status.into_response());
+    };
+    let users = read::location(inlets);
+    let mut response = resource(status, &selection.of_user(user::write(&kept, &users)));
+    if status == StatusCode::CREATED
+        && let Ok(location) = HeaderValue::from_str(&user::location(&kept, &users))
+    {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
 }
 
 fn status(inbound: &Inbound) -> StatusCode {
@@ -109,20 +121,8 @@ fn status(inbound: &Inbound) -> StatusCode {
     }
 }
 
-/// A resource; null is nothing.
 fn resource(status: StatusCode, value: &Value) -> Response {
-    if value.is_null() {
-        return status.into_response();
-    }
-    let mut response = (status, [(CONTENT_TYPE, MEDIA_TYPE)], value.to_string()).into_response();
-    let location = value
-        .pointer("/meta/location")
-        .and_then(Value::as_str)
-        .and_then(|text| HeaderValue::from_str(text).ok());
-    if let Some(location) = location.filter(|_| status == StatusCode::CREATED) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
+    (status, [(CONTENT_TYPE, MEDIA_TYPE)], value.to_string()).into_response()
 }
 
 impl Protocol for Scim {
@@ -162,7 +162,7 @@ impl Protocol for Scim {
         let bad = |scim_type| (StatusCode::BAD_REQUEST, scim_type);
         match cause {
             Cause::Credential(_) => (StatusCode::UNAUTHORIZED, ""),
-            Cause::Scope(_)
+            Cause::Scope { .. }
             | Cause::Rule { code: "issuer_of_key" | "filter_forbidden", .. }
             | Cause::Control(ControlError::Scope(_) | ControlError::Issuer(_)) => (StatusCode::FORBIDDEN, ""),
             Cause::Rule { code: "not_found", .. } => (StatusCode::NOT_FOUND, ""),

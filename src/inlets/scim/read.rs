@@ -2,13 +2,13 @@
 
 use std::str::FromStr;
 
-use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::endpoint::Endpoint;
 use super::error::ErrorKind;
 use super::filter::Filter;
 use super::path::USER_SCHEMA;
+use super::selection::Selection;
 use super::{PREFIX, USERS, change, user};
 use crate::inlets::{Cause, Inbound, Inlets};
 
@@ -20,11 +20,14 @@ const CONFIG_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProvid
 const MAX_RESULTS: usize = 200;
 
 /// The answer to a GET.
-pub(super) fn answer(inbound: &Inbound, inlets: &Inlets) -> Result<(StatusCode, Value), Cause> {
+pub(super) fn answer(inbound: &Inbound, inlets: &Inlets) -> Result<Value, Cause> {
     let (_, issuer) = change::sender(inbound, inlets)?;
-    let value = match Endpoint::of(inbound)? {
-        Endpoint::Users => list(inbound, inlets, &issuer.issuer)?,
-        Endpoint::User(id) => user::write(&*change::find(inlets, &issuer, &id)?, &location(inlets)),
+    let selection = Selection::of(inbound)?;
+    Ok(match Endpoint::of(inbound)? {
+        Endpoint::Users => list(inbound, inlets, &issuer.issuer, &selection)?,
+        Endpoint::User(id) => {
+            selection.of_user(user::write(&*change::find(inlets, &issuer, &id)?, &location(inlets)))
+        }
         // RFC 7644 section 4: nothing of this can be filtered.
         _ if parameter(inbound, "filter").is_some() => {
             return Err(Cause::rule("filter_forbidden", "this cannot be filtered"));
@@ -37,8 +40,7 @@ pub(super) fn answer(inbound: &Inbound, inlets: &Inlets) -> Result<(StatusCode, 
         Endpoint::ResourceType(_) | Endpoint::Schema(_) => {
             return Err(Cause::rule("not_found", "there is no resource with that id"));
         }
-    };
-    Ok((StatusCode::OK, value))
+    })
 }
 
 /// Where users are, for others.
@@ -46,7 +48,7 @@ pub(super) fn location(inlets: &Inlets) -> String {
     inlets.public_url(USERS).unwrap_or_else(|| USERS.to_owned())
 }
 
-fn list(inbound: &Inbound, inlets: &Inlets, issuer: &str) -> Result<Value, Cause> {
+fn list(inbound: &Inbound, inlets: &Inlets, issuer: &str, selection: &Selection) -> Result<Value, Cause> {
     let filter = parameter(inbound, "filter").map(|text| Filter::parse(&text)).transpose()?;
     // Less than the first is the first, and less than none is none (RFC 7644 section 3.4.2.4).
     let start = number(inbound, "startIndex", 1)?.max(1);
@@ -57,8 +59,8 @@ fn list(inbound: &Inbound, inlets: &Inlets, issuer: &str) -> Result<Value, Cause
     let skip = usize::try_from(start - 1).unwrap_or(usize::MAX);
     let take = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_RESULTS);
     let location = location(inlets);
-    let page: Vec<Value> =
-        found.iter().skip(skip).take(take).map(|kept| user::write(kept, &location)).collect();
+    let shown = found.iter().skip(skip).take(take);
+    let page: Vec<Value> = shown.map(|kept| selection.of_user(user::write(kept, &location))).collect();
     Ok(json!({
         "schemas": [LIST_SCHEMA],
         "totalResults": found.len(),

@@ -43,6 +43,8 @@ async fn refuse(State(inlets): State<Inlets>, request: Request) -> Response {
         ("filter" = Option<String>, Query, description = "Such as `userName eq \"alice\"`"),
         ("startIndex" = Option<i64>, Query, description = "The first user of the page, from 1"),
         ("count" = Option<i64>, Query, description = "Most users of the page"),
+        ("attributes" = Option<String>, Query, description = "These alone are answered, by their names with commas between"),
+        ("excludedAttributes" = Option<String>, Query, description = "All but these are answered"),
     ),
     responses((status = 200, description = "A page of users", body = Object, content_type = "application/scim+json"), ScimProblems),
 )]
@@ -53,8 +55,20 @@ async fn list_users(State(inlets): State<Inlets>, request: Request) -> Response 
 /// SCIM: create a user
 #[utoipa::path(
     post, path = "/inlets/scim/v2/Users", operation_id = "create_scim_user", tag = "inlets",
+    params(
+        ("attributes" = Option<String>, Query, description = "These alone are answered, by their names with commas between"),
+        ("excludedAttributes" = Option<String>, Query, description = "All but these are answered"),
+    ),
     request_body(content = Object, content_type = "application/scim+json"),
-    responses((status = 201, description = "The user", body = Object, content_type = "application/scim+json"), ScimProblems),
+    responses(
+        (status = 201, description = "The user", body = Object, content_type = "application/scim+json", links(
+            ("read" = (operation_id = "read_scim_user", parameters(("id" = "$response.body#/id")))),
+            ("replace" = (operation_id = "replace_scim_user", parameters(("id" = "$response.body#/id")))),
+            ("change" = (operation_id = "patch_scim_user", parameters(("id" = "$response.body#/id")))),
+            ("delete" = (operation_id = "delete_scim_user", parameters(("id" = "$response.body#/id")))),
+        )),
+        ScimProblems,
+    ),
 )]
 async fn create_user(State(inlets): State<Inlets>, request: Request) -> Response {
     serve(&inlets, request).await
@@ -63,7 +77,11 @@ async fn create_user(State(inlets): State<Inlets>, request: Request) -> Response
 /// SCIM: read a user
 #[utoipa::path(
     get, path = "/inlets/scim/v2/Users/{id}", operation_id = "read_scim_user", tag = "inlets",
-    params(("id" = String, Path, description = "The id that the user was given")),
+    params(
+        ("id" = String, Path, description = "The id that the user was given"),
+        ("attributes" = Option<String>, Query, description = "These alone are answered, by their names with commas between"),
+        ("excludedAttributes" = Option<String>, Query, description = "All but these are answered"),
+    ),
     responses((status = 200, description = "The user", body = Object, content_type = "application/scim+json"), ScimProblems),
 )]
 async fn read_user(State(inlets): State<Inlets>, request: Request) -> Response {

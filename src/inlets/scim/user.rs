@@ -145,8 +145,13 @@ fn email(value: &Json) -> Result<Email, ScimError> {
     Ok(email)
 }
 
+/// Where a user is.
+pub(super) fn location(kept: &Kept, users: &str) -> String {
+    format!("{users}/{}", kept.user.id)
+}
+
 /// A user as it is answered.
-pub(super) fn write(kept: &Kept, location: &str) -> Value {
+pub(super) fn write(kept: &Kept, users: &str) -> Value {
     let user = &kept.user;
     let there = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let emails = user.emails.iter().map(|email| {
@@ -163,7 +168,7 @@ pub(super) fn write(kept: &Kept, location: &str) -> Value {
         "meta": {
             "resourceType": "User",
             "lastModified": Moment::from_millis(kept.at_ms),
-            "location": format!("{location}/{}", user.id),
+            "location": location(kept, users),
         },
     }))
 }

@@ -50,6 +50,41 @@ async fn a_filter_that_cannot_be_used_is_refused() {
 }
 
 #[tokio::test]
+async fn no_more_of_a_user_is_answered_than_is_asked_for() {
+    let stage = Stage::new("").await;
+    let id = stage.create("alice").await;
+    let names = |value: &serde_json::Value| {
+        let mut names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        names.join(" ")
+    };
+    let user = format!("{USERS}/{id}");
+    for (query, expect) in [
+        ("", "active emails externalId id meta schemas userName"),
+        ("?attributes=userName", "id schemas userName"),
+        ("?attributes=USERNAME%2Cactive", "active id schemas userName"),
+        ("?attributes=urn:ietf:params:scim:schemas:core:2.0:User:emails.value", "emails id schemas"),
+        ("?attributes=displayName", "id schemas"),
+        ("?excludedAttributes=emails,meta,id", "active externalId id schemas userName"),
+    ] {
+        let read = stage.call("GET", &format!("{user}{query}"), None).await;
+        assert_eq!((read.status.as_u16(), names(&read.json().unwrap()).as_str()), (200, expect), "{query}");
+        let page = stage.find(query.trim_start_matches('?')).await;
+        assert_eq!(names(&page["Resources"][0]), expect, "{query}");
+    }
+    let made = stage.call("POST", &format!("{USERS}?attributes=userName"), Some(&super::user("bob"))).await;
+    assert_eq!((made.status.as_u16(), names(&made.json().unwrap()).as_str()), (201, "id schemas userName"));
+    let location = made.header("location").unwrap().to_owned();
+    assert!(location.ends_with(made.json().unwrap()["id"].as_str().unwrap()), "{location}");
+    for (method, body) in [("GET", None), ("PUT", Some(super::user("carol")))] {
+        let both = format!("{user}?attributes=id&excludedAttributes=id");
+        wrong(&stage.call(method, &both, body.as_ref()).await, 400, "invalidValue");
+    }
+    // What is refused has changed nothing.
+    assert_eq!(stage.find("filter=userName%20eq%20%22carol%22").await["totalResults"], 0);
+}
+
+#[tokio::test]
 async fn a_page_has_bounds() {
     let stage = Stage::new("").await;
     let users = 201;

@@ -59,8 +59,13 @@ pub enum Cause {
         why: &'static str,
     },
     /// The key lacks a scope.
-    #[error("this needs a key with the scope `{0}`")]
-    Scope(Scope),
+    #[error("this needs a key with the scope `{needed}`")]
+    Scope {
+        /// What it lacks.
+        needed: Scope,
+        /// How it was shown.
+        tried: Scheme,
+    },
     /// A signed message that is not believed.
     #[error(transparent)]
     Jwt(#[from] JwtError),
@@ -113,7 +118,7 @@ impl Cause {
             Self::MediaType(_) => "unsupported_media_type",
             Self::Syntax(_) => "syntax",
             Self::Credential(_) | Self::Client { .. } => "credential",
-            Self::Scope(_) => "scope",
+            Self::Scope { .. } => "scope",
             Self::Jwt(error) => error.code(),
             Self::Subject(error) => error.code(),
             Self::Rule { code, .. } | Self::Later { code, .. } => code,

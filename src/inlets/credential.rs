@@ -19,7 +19,7 @@ pub(super) fn holder(inbound: &Inbound, inlets: &Inlets, inlet: &str, scope: Sco
     let principal =
         inlets.control().authenticate(key).map_err(|_| Cause::Credential("the API key is unknown"))?;
     if !principal.may(scope) {
-        return Err(Cause::Scope(scope));
+        return Err(Cause::Scope { needed: scope, tried: tried(inbound) });
     }
     Ok(Caller { principal, via: inlet.into() })
 }

@@ -80,7 +80,8 @@ fn error(cause: &Cause) -> (StatusCode, &'static str) {
         // Section 2.3: a bearer token as RFC 6750 section 3.1 has it, client credentials as RFC 6749 section 5.2.
         Cause::Client { tried: Scheme::Bearer, .. } => (StatusCode::UNAUTHORIZED, "invalid_token"),
         Cause::Client { .. } => (StatusCode::UNAUTHORIZED, "invalid_client"),
-        Cause::Scope(_) | Cause::Control(ControlError::Scope(_)) => {
+        Cause::Scope { tried: Scheme::Bearer, .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        Cause::Scope { .. } | Cause::Control(ControlError::Scope(_)) => {
             (StatusCode::FORBIDDEN, "unauthorized_client")
         }
         _ => (StatusCode::BAD_REQUEST, "invalid_request"),

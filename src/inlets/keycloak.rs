@@ -101,9 +101,9 @@ impl Protocol for Keycloak {
             Cause::Jwt(JwtError::UnknownIssuer(_)) | Cause::Rule { code: "action_unknown", .. } => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
-            Cause::Jwt(_) | Cause::Replayed | Cause::Rule { code: "resource_wrong", .. } => {
-                (StatusCode::FORBIDDEN, "access_denied")
-            }
+            // As Keycloak's own adapters answer: 403 to what is not believed, 400 to what is and cannot be followed.
+            Cause::Jwt(error) if !error.is_of_claims() => (StatusCode::FORBIDDEN, "access_denied"),
+            Cause::Replayed => (StatusCode::FORBIDDEN, "access_denied"),
             _ => (StatusCode::BAD_REQUEST, "invalid_request"),
         }
     }

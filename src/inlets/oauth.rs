@@ -29,22 +29,28 @@ pub(super) fn refused(status: StatusCode, error: &str, cause: &Cause) -> Respons
         printable(&cause.to_string(), 300).replace(['"', '`'], "'").chars().map(plain).collect();
     let body = OauthError { error: error.to_owned(), error_description: description };
     let mut response = json(status, &body);
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(cause)));
+    if let Some(challenge) = challenge(status, error, cause) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     response
 }
 
 /// How to authenticate: by the scheme that was tried (RFC 6749 section 5.2), else as a bearer; RFC 6750 section 3.1
-/// has an error only where a bearer was there.
-const fn challenge(cause: &Cause) -> &'static str {
-    match cause {
+/// has an error only where a bearer was there, and one for a bearer that is not enough.
+fn challenge(status: StatusCode, error: &str, cause: &Cause) -> Option<&'static str> {
+    if error == "insufficient_scope" {
+        return Some("Bearer realm=\"portcullis\", error=\"insufficient_scope\"");
+    }
+    if status != StatusCode::UNAUTHORIZED {
+        return None;
+    }
+    Some(match cause {
         Cause::Client { tried: Scheme::Basic, .. } => "Basic realm=\"portcullis\"",
         Cause::Client { tried: Scheme::Bearer, .. } | Cause::Jwt(_) | Cause::Replayed => {
             "Bearer realm=\"portcullis\", error=\"invalid_token\""
         }
         _ => "Bearer realm=\"portcullis\"",
-    }
+    })
 }
 
 /// JSON with that status, and what a client of that status should know.
@@ -87,7 +93,7 @@ pub(super) struct PathProblems;
 
 impl IntoResponses for PathProblems {
     fn responses() -> Responses {
-        problems(&[400, 403, 404, 408, 413, 415, 429, 503])
+        problems(&[400, 403, 404, 408, 413, 429, 503])
     }
 }
 

@@ -83,7 +83,7 @@ impl Protocol for Revoke {
         match cause {
             // Section 2.2.1 has the errors of RFC 6749 section 5.2, whatever the client has tried.
             Cause::Client { .. } => (StatusCode::UNAUTHORIZED, "invalid_client"),
-            Cause::Scope(_) | Cause::Control(ControlError::Scope(_) | ControlError::Issuer(_)) => {
+            Cause::Scope { .. } | Cause::Control(ControlError::Scope(_) | ControlError::Issuer(_)) => {
                 (StatusCode::FORBIDDEN, "unauthorized_client")
             }
             _ => (StatusCode::BAD_REQUEST, "invalid_request"),

@@ -110,6 +110,22 @@ impl JwtError {
         }
     }
 
+    /// Whether the signature was good, and a claim is what is wrong.
+    #[must_use]
+    pub const fn is_of_claims(&self) -> bool {
+        matches!(
+            self,
+            Self::ClaimMissing(_)
+                | Self::ClaimForbidden(_)
+                | Self::ClaimType(..)
+                | Self::Audience
+                | Self::Expired(_)
+                | Self::NotYet(_)
+                | Self::IssuedInFuture(_)
+                | Self::TooOld(_)
+        )
+    }
+
     /// Whether the same message may well be believed later: a sender should try again.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {

@@ -40,7 +40,9 @@ pub(super) fn error(cause: &Cause) -> (StatusCode, &'static str) {
         Cause::Rule { code: "stream_unknown", .. } => return (StatusCode::NOT_FOUND, "invalid_request"),
         Cause::Rule { code: "state_wrong", .. } => "invalid_state",
         Cause::Credential(_) => "authentication_failed",
-        Cause::Scope(_) | Cause::Control(ControlError::Issuer(_) | ControlError::Scope(_)) => "access_denied",
+        Cause::Scope { .. } | Cause::Control(ControlError::Issuer(_) | ControlError::Scope(_)) => {
+            "access_denied"
+        }
         Cause::Jwt(error) => of_jwt(error),
         _ => "invalid_request",
     };

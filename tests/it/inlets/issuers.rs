@@ -63,7 +63,7 @@ const INLETS: [Inlet; 4] = [
         path: |name| format!("/inlets/keycloak/{name}/realm/k_push_not_before"),
         media_type: "text/plain",
         accepted: 204,
-        without_audiences: (403, "error", "access_denied"),
+        without_audiences: (400, "error", "invalid_request"),
     },
 ];
 

@@ -14,6 +14,7 @@ const INTROSPECT: &str = "/inlets/introspect";
 /// How to authenticate, by what was tried.
 const BASIC: &str = "Basic realm=\"portcullis\"";
 const BEARER: &str = "Bearer realm=\"portcullis\"";
+const SMALL_BEARER: &str = "Bearer realm=\"portcullis\", error=\"insufficient_scope\"";
 const WRONG_BEARER: &str = "Bearer realm=\"portcullis\", error=\"invalid_token\"";
 
 async fn send(plane: &ControlPlane, path: &str, authorization: &str, form: &str) -> Reply {
@@ -123,11 +124,18 @@ async fn the_client_authenticates_with_an_api_key() {
             assert_eq!(reply.header("www-authenticate"), Some(challenge), "{path} {authorization}");
         }
         let scoped = key(&plane, &[wrong_scope], &[]).await;
-        let reply = send(&plane, path, &format!("Bearer {scoped}"), &form).await;
-        assert_eq!(
-            (reply.status.as_u16(), &reply.json().unwrap()["error"]),
-            (403, &json!("unauthorized_client"))
-        );
+        // RFC 6750 section 3.1 has an error for a bearer that is not enough; RFC 7009 knows only those of RFC 6749.
+        let of_bearer = match path {
+            INTROSPECT => ("insufficient_scope", Some(SMALL_BEARER)),
+            _ => ("unauthorized_client", None),
+        };
+        for (authorization, (error, challenge)) in
+            [(format!("Bearer {scoped}"), of_bearer), (basic(&scoped), ("unauthorized_client", None))]
+        {
+            let reply = send(&plane, path, &authorization, &form).await;
+            assert_eq!((reply.status.as_u16(), &reply.json().unwrap()["error"]), (403, &json!(error)));
+            assert_eq!(reply.header("www-authenticate"), challenge);
+        }
         let admin = format!("Bearer {}", plane.admin_key());
         for wrong in ["", "token=", "token=a&token=b", "token=a&token_type_hint=a&token_type_hint=b"] {
             let reply = send(&plane, path, &admin, wrong).await;

@@ -26,8 +26,8 @@ pub(super) enum FetchError {
     Keys { url: String, why: &'static str },
     #[error("{url} is no discovery document: {why}")]
     Discovery { url: String, why: &'static str },
-    #[error("{url} has no key that can be used")]
-    NoKey { url: String },
+    #[error("{url} has no key that can be used{why}")]
+    NoKey { url: String, why: String },
 }
 
 /// Where calls to an issuer may go.
@@ -52,7 +52,8 @@ pub(super) async fn keys(outbound: &Outbound, issuer: &Issuer) -> Result<Fetched
     let keys = KeySet::parse(answer.body()).map_err(|why| FetchError::Keys { url: url.clone(), why })?;
     // An empty set would take away keys that are good.
     if keys.is_empty() {
-        return Err(FetchError::NoKey { url });
+        let why = keys.unusable().first().map_or_else(String::new, |first| format!(": {first}"));
+        return Err(FetchError::NoKey { url, why });
     }
     Ok(Fetched { keys, date_ms: answer.headers().get(DATE).and_then(date_ms) })
 }

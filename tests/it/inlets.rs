@@ -1,5 +1,6 @@
 //! The ways in for identity providers' protocols, on a real socket, with really signed messages.
 
+mod algorithms;
 mod backchannel_logout;
 mod bounds;
 mod crash;

@@ -84,13 +84,16 @@ async fn keys_are_kept_while_the_provider_is_down() {
     }
 }
 
-/// The failure of a fetch with these lines of configuration.
-async fn failure(issuer: &Issuer, config: &str) -> String {
+/// The failure of a fetch with these lines of configuration, for a token that would be good.
+pub(super) async fn failure(token: &str, config: &str) -> String {
     let plane = setup().config(config).start().await.unwrap();
-    let token = logout(issuer, "m1").sid("s1").sign().unwrap();
-    let reply = send_logout(&plane, &token).await;
+    let reply = send_logout(&plane, token).await;
     refused(&plane, &reply, 503, "temporarily_unavailable", "keys_unavailable").await;
     issuer_status(&plane).await["keys_failure"].as_str().unwrap().to_owned()
+}
+
+fn signed(issuer: &Issuer) -> String {
+    logout(issuer, "m1").sid("s1").sign().unwrap()
 }
 
 #[tokio::test]
@@ -105,11 +108,11 @@ async fn keys_at_a_private_address_must_be_meant() {
     let port = issuer.address().port();
     // By number and by a name that resolves to one.
     for uri in [format!("http://127.0.0.1:{port}/jwks"), format!("http://localhost:{port}/jwks")] {
-        let failure = failure(&issuer, &entry(&uri)).await;
+        let failure = failure(&signed(&issuer), &entry(&uri)).await;
         assert!(failure.contains("private address"), "{failure}");
     }
     assert_eq!(issuer.fetched(), 0);
-    let failure = failure(&issuer, &entry("ftp://127.0.0.1/jwks")).await;
+    let failure = failure(&signed(&issuer), &entry("ftp://127.0.0.1/jwks")).await;
     assert!(failure.contains("not an https URL"), "{failure}");
 }
 
@@ -123,7 +126,7 @@ async fn redirects_are_not_followed_and_large_answers_not_read() {
             issuer.name(),
             issuer.jwks_uri()
         );
-        let failure = failure(&issuer, &config).await;
+        let failure = failure(&signed(&issuer), &config).await;
         assert!(failure.contains(says), "{failure}");
     }
 }
@@ -144,7 +147,7 @@ async fn keys_come_by_tls_from_whom_the_operator_trusts() {
         "[[issuers]]\nissuer = \"{}\"\njwks_uri = \"https://{address}/jwks\"\n{SETTINGS}\n",
         issuer.name()
     );
-    let failure = failure(&issuer, &config).await;
+    let failure = failure(&signed(&issuer), &config).await;
     assert!(failure.contains("certificate"), "{failure}");
     let ca = dir.path().join("ca.pem");
     let trusting = setup().config(&config).env("PORTCULLIS_INLETS_CA_FILE", ca.to_str().unwrap());
@@ -154,12 +157,12 @@ async fn keys_come_by_tls_from_whom_the_operator_trusts() {
 /// Documents by their paths.
 type Documents = [(&'static str, &'static str)];
 
-/// A provider whose discovery documents are these, by path; its address goes in where `HOST` stands.
-async fn provider(documents: &Documents) -> String {
+/// A provider whose discovery documents and keys are these, by path; its address goes in where `HOST` stands.
+pub(super) async fn provider<T: AsRef<str>>(documents: &[(&'static str, T)]) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = format!("http://{}", listener.local_addr().unwrap());
     let router = documents.iter().fold(axum::Router::new(), |router, (path, text)| {
-        let text = text.replace("HOST", &host);
+        let text = text.as_ref().replace("HOST", &host);
         router.route(path, axum::routing::get(async move || text))
     });
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

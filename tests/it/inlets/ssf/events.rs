@@ -62,6 +62,7 @@ async fn each_event_has_its_effect_where_nothing_is_chosen() {
         (risc("account-disabled"), true, true),
         (risc("account-purged"), true, true),
         (risc("account-enabled"), false, false),
+        // Without the `credential_type` that it must have: whichever it is, what was issued with it is to end.
         (risc("credential-compromise"), true, false),
         (caep("credential-change"), false, false),
         (caep("token-claims-change"), false, false),

@@ -214,6 +214,9 @@ async fn what_the_transmitter_answers_is_told() {
         // It should be 201: whether that has made one, reading it tells.
         ("POST stream", 200, none(), add, "answers 200"),
         ("POST stream", 201, none(), add, "a stream without stream_id"),
+        ("POST stream", 307, none(), add, "redirect (307)"),
+        ("GET stream", 302, none(), read, "redirect (302)"),
+        ("GET description", 301, none(), read, "redirect (301)"),
         ("POST stream", 201, stream(other)[0].clone(), add, foreign),
         ("GET stream", 401, none(), read, "answers 401"),
         ("GET stream", 200, none(), read, "a stream without stream_id"),
@@ -302,6 +305,21 @@ async fn what_may_be_critical_is_held_off_until_the_transmitter_has_said() {
     passed_over(&plane, &push(&plane, token("m1", "device")).await, "subject_critical").await;
     accepted(&push(&plane, token("m3", "tenant")).await);
     assert_eq!(events(&plane, "revoked").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_transmitter_at_a_private_address_must_be_meant() {
+    let transmitter = Transmitter::start().await;
+    let issuer = transmitter.issuer();
+    let lines = push_stream("idp", issuer, "token_env = \"SSF_TOKEN\"");
+    let plane = setup().issuer(issuer, "audiences = [\"portcullis\"]").config(&lines).env("SSF_TOKEN", TOKEN);
+    let plane =
+        plane.env("PORTCULLIS_INLETS_PUBLIC_URL", "https://portcullis.example").start().await.unwrap();
+    for args in [["ssf", "add", "idp"], ["ssf", "status", "idp"], ["ssf", "verify", "idp"]] {
+        let ran = run(&plane, &args, 1).await;
+        assert!(ran.stderr.contains("set allow_private_addresses"), "{}", ran.stderr);
+    }
+    assert_eq!(transmitter.with(|inner| inner.calls.clone()), Vec::<String>::new());
 }
 
 /// Its description is between the host and the path of its name (Shared Signals 1.0, section 7.2).

@@ -30,6 +30,24 @@ async fn added(lines: &str) -> (Transmitter, ControlPlane) {
     (transmitter, plane)
 }
 
+#[tokio::test]
+async fn a_stream_that_is_polled_is_verified_as_well() {
+    for lines in ["delivery = \"poll\"", "delivery = \"short_poll\"\npoll_interval = \"20ms\""] {
+        let (transmitter, plane) = added(lines).await;
+        let ran = run(&plane, &["ssf", "verify", "idp"], 0).await;
+        assert!(ran.stdout.contains("verified"), "{}", ran.stdout);
+        transmitter.until(|inner| inner.acks.len() == 1 && inner.queue.is_empty()).await;
+        let status = run(&plane, &["ssf", "status", "idp", "--json"], 0).await.json().unwrap();
+        assert!(status["verified_at"].is_string(), "{status}");
+        // One with another state is told to be wrong, and verifies nothing.
+        transmitter.with(|inner| inner.forged_state = Some("guess".into()));
+        run(&plane, &["ssf", "verify", "idp"], 1).await;
+        transmitter.until(|inner| inner.queue.is_empty()).await;
+        let errors = transmitter.with(|inner| inner.errors.clone());
+        assert_eq!(errors.values().map(|error| &error["err"]).collect::<Vec<_>>(), ["invalid_state"]);
+    }
+}
+
 fn revoked(transmitter: &Transmitter, jti: &str) -> String {
     about(transmitter.issuer(), jti, &caep("session-revoked"), jti).sign().unwrap()
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::support::*;
 use crate::inlets::forgeries::{Forgery, Parties};
-use crate::inlets::support::{SETTINGS, events, last_received, now, rejected_as};
+use crate::inlets::support::{AUDIENCE, SETTINGS, events, last_received, now, rejected_as};
 use crate::inlets::trial::try_message;
 use crate::support::setup;
 
@@ -86,6 +86,25 @@ async fn a_token_that_breaks_a_rule_is_refused() {
         }),
     ];
     check_all("", cases).await;
+}
+
+#[tokio::test]
+async fn what_a_token_may_have_besides_is_no_reason() {
+    let (issuer, plane) = stage("", "").await;
+    let variants: &[fn(Token) -> Token] = &[
+        |token| token.header("typ", "application/secevent+jwt"),
+        |token| token.header("typ", "SecEvent+JWT"),
+        |token| token.claim("aud", json!(["https://other.example", AUDIENCE])),
+        |token| token.claim("txn", "8675309").claim("toe", now() - 5),
+        |token| token.claim("unknown", json!([7])).header("unknown", "x"),
+        |token| {
+            token.claim("events", json!({caep("session-revoked"): {"unknown": 7, "reason_user": {"en": ""}}}))
+        },
+    ];
+    for (index, change) in variants.iter().enumerate() {
+        accepted(&push(&plane, change(valid(&issuer)).jti(&format!("m{index}"))).await);
+        assert_eq!(events(&plane, "revoked").await.len(), index + 1);
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn what_is_invalid_or_suspended_is_rejected_and_what_is_valid_again_is_not() {
     let (issuer, shelf, plane) = stage(&[0, 1, 0, 2, 3, 0]).await;
+    // Those beyond the end, 6 and 7, are not: no edge knows how long a list is.
     assert_eq!(rejected(&plane, &issuer, 8).await, [1, 3]);
     // The same index of another list, or another issuer's, is another token's; and a text is not a number.
     let other = |change: &dyn Fn(&mut Value)| {

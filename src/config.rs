@@ -152,6 +152,17 @@ impl Issuers {
         self.configured.iter().find(|configured| configured.issuer == issuer)
     }
 
+    /// The name of an issuer that another entry of the configuration names.
+    ///
+    /// # Errors
+    /// When it is none of the configuration, in words.
+    pub(crate) fn named(&self, issuer: &str) -> Result<String, String> {
+        match self.find(issuer) {
+            Some(known) => Ok(known.issuer.clone()),
+            None => Err(format!("`{issuer}` is not an issuer of [[issuers]], where its keys are configured")),
+        }
+    }
+
     /// The one that is meant when none is named: the only one of the configuration.
     #[must_use]
     pub fn only(&self) -> Option<&str> {

@@ -101,6 +101,8 @@ struct IssuerEntry {
     email_claim: Option<String>,
     opaque_claim: Option<String>,
     account_claim: Option<String>,
+    #[serde(default)]
+    tokens_of: Vec<Spanned<String>>,
     scim_user: Option<Spanned<String>>,
     scim_claim: Option<Spanned<String>>,
     #[serde(default)]
@@ -142,9 +144,18 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         source.all("inlets.trusted_proxies", &file.inlets.trusted_proxies, |text| text.parse())?;
     inlets.ca_file = file.inlets.ca_file.map(Into::into);
     config.issuers.strict = file.strict_issuers.unwrap_or_default();
-    for entry in file.issuers {
+    let mut named: Vec<Vec<Spanned<String>>> = Vec::new();
+    for mut entry in file.issuers {
+        named.push(std::mem::take(&mut entry.tokens_of));
         let issuer = source.issuer(entry, &config.issuers.configured)?;
         config.issuers.configured.push(issuer);
+    }
+    // They may name one that comes later.
+    for (index, named) in named.iter().enumerate() {
+        let known = source.all("issuers.tokens_of", named, |text| config.issuers.named(text))?;
+        if let Some(issuer) = config.issuers.configured.get_mut(index) {
+            issuer.messages.tokens_of = known;
+        }
     }
     for entry in file.ssf {
         let stream = entry.read(&source, &config.issuers, &config.streams)?;
@@ -311,6 +322,17 @@ mod tests {
         let issuer = config.issuers.find("https://idp.example").unwrap();
         assert_eq!(issuer.settings.max_token_lifetime, Duration::from_secs(300));
         assert_eq!(issuer.settings.cutoff_claim, CutoffClaim::AuthTime);
+    }
+
+    #[test]
+    fn an_issuer_may_speak_for_one_that_comes_later() {
+        let text = "[[issuers]]\nissuer = \"a\"\ntokens_of = [\"b\"]\n[[issuers]]\nissuer = \"b\"";
+        let config = parse(text, Path::new("x")).unwrap();
+        assert_eq!(config.issuers.find("a").unwrap().messages.tokens_of, ["b"]);
+        refused(
+            "[[issuers]]\nissuer = \"a\"\ntokens_of = [\"c\"]",
+            "portcullis.toml:3: issuers.tokens_of: `c` is not an issuer of [[issuers]]",
+        );
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub struct MessageSettings {
     pub opaque_claim: Option<String>,
     /// The same for what follows `acct:` in an `account` identifier.
     pub account_claim: Option<String>,
+    /// The configured issuers whose tokens its global token revocations end; its own where there are none. Okta's
+    /// organization signs them, and the tokens may be of its authorization servers.
+    pub tokens_of: Vec<String>,
     /// The attribute of a SCIM user that names it in tokens.
     pub scim_user: ScimUser,
     /// The claim that has it.
@@ -48,6 +51,7 @@ impl Default for MessageSettings {
             email_claim: None,
             opaque_claim: None,
             account_claim: None,
+            tokens_of: Vec::new(),
             scim_user: ScimUser::ExternalId,
             scim_claim: "sub".into(),
             allow: BTreeSet::new(),

@@ -54,14 +54,7 @@ impl StatusListEntry {
             let known = text.starts_with("https://") || text.starts_with("http://");
             if fits && known { Ok(text.to_owned()) } else { Err("not an https URL of at most 2048 bytes") }
         })?;
-        source.set(&mut issuer, "status_lists.issuer", Some(self.issuer), |text| {
-            match issuers.find(text) {
-                Some(issuer) => Ok(issuer.issuer.clone()),
-                None => {
-                    Err(format!("`{text}` is not an issuer of [[issuers]], where its keys are configured"))
-                }
-            }
-        })?;
+        source.set(&mut issuer, "status_lists.issuer", Some(self.issuer), |text| issuers.named(text))?;
         source.set(&mut interval, "status_lists.poll_interval", self.poll_interval, positive)?;
         let max_revoked = self.max_revoked.map_or(MAX_REVOKED, NonZeroUsize::get);
         Ok(StatusList { uri, issuer, interval, max_revoked })

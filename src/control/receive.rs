@@ -1,6 +1,8 @@
 //! The one way in for identity providers' messages: what an inlet has understood becomes revocations and
 //! reinstatements, in one append together with the event that says what was received.
 
+use std::collections::BTreeSet;
+
 use portcullis_core::UnixSeconds;
 use portcullis_core::token::sha256_hex;
 use prost::Message as _;
@@ -11,7 +13,7 @@ use super::intake::Intake;
 use super::plan::{Effect, Plan};
 use super::revocation::RevocationId;
 use super::{Control, event, require};
-use crate::auth::{Actor, Caller, Scope};
+use crate::auth::{Actor, Caller, Principal, Scope};
 use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
 use crate::log::{LogError, NewEvent, wire};
@@ -89,12 +91,20 @@ impl Caller {
     /// An issuer that has signed a message to an inlet: it may act on its own tokens, and on nothing else.
     #[must_use]
     pub fn issuer(inlet: &str, issuer: &str) -> Self {
-        let principal = crate::auth::Principal {
-            key_id: String::new(),
-            name: issuer.into(),
-            scopes: [Scope::Revoke].into(),
-            issuers: [issuer.to_owned()].into(),
-        };
+        Self::speaker(inlet, issuer, [issuer.to_owned()])
+    }
+
+    /// The same of one that speaks for others as well, or instead: it may act on the tokens of `issuers`, and where
+    /// there are none on its own.
+    #[must_use]
+    pub fn speaker(inlet: &str, issuer: &str, issuers: impl IntoIterator<Item = String>) -> Self {
+        let mut issuers: BTreeSet<String> = issuers.into_iter().collect();
+        // No issuer would be any.
+        if issuers.is_empty() {
+            issuers.insert(issuer.to_owned());
+        }
+        let scopes = [Scope::Revoke].into();
+        let principal = Principal { key_id: String::new(), name: issuer.into(), scopes, issuers };
         Self { principal, via: inlet.into() }
     }
 }

@@ -1,6 +1,7 @@
 //! Global Token Revocation (draft-parecki-oauth-global-token-revocation), as Okta's Universal Logout sends it:
 //! everything that a user holds is to end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -13,11 +14,11 @@ use portcullis_core::UnixSeconds;
 use portcullis_core::json::Json;
 
 use super::oauth::SubjectProblems;
-use super::subject::{self, SubjectError};
+use super::subject::{self, Speaker, SubjectError};
 use super::{Cause, Inbound, Inlets, Protocol, Reading, Refused};
 use crate::auth::{Caller, bearer};
 use crate::config::Issuer;
-use crate::control::{ControlError, Effect, MessageId, NewRevocation, Received};
+use crate::control::{ControlError, Effect, MessageId, NewRevocation, Received, Target};
 use crate::issuers::{Claims, Jws, JwtError};
 
 const PATH: &str = "/inlets/global-token-revocation";
@@ -147,12 +148,13 @@ fn understand(
     (id, iat): (MessageId, UnixSeconds),
 ) -> Result<Reading, Cause> {
     inbound.expect_media_type("application/json")?;
+    let tokens_of = tokens_of(issuer, inlets)?;
     let body = Json::parse(&inbound.body)
         .map_err(|error| Cause::Syntax(format!("the body is not JSON: {error}")))?;
     // `subject` is what early drafts called it.
     let identifier = body.get("sub_id").or_else(|| body.get("subject"));
     let identifier = identifier.ok_or_else(|| Cause::Syntax("`sub_id` is missing".into()))?;
-    let targets = subject::resolve(identifier, issuer, inlets.control())?;
+    let targets = targets(identifier, issuer, &tokens_of, inlets)?;
     let revoke = |target| {
         let revocation = NewRevocation {
             // By the provider's clock, as its tokens are; also where the claim is another than `sub`, so that who
@@ -169,6 +171,43 @@ fn understand(
         id: Some(id),
         signal: "global-token-revocation".into(),
         effects: targets.into_iter().map(revoke).collect(),
-        caller: Caller::issuer(GlobalTokenRevocation.name(), &issuer.issuer),
+        caller: Caller::speaker(
+            GlobalTokenRevocation.name(),
+            &issuer.issuer,
+            tokens_of.iter().map(|issuer| issuer.issuer.clone()),
+        ),
     })
+}
+
+/// The issuers whose tokens it ends.
+fn tokens_of(issuer: &Issuer, inlets: &Inlets) -> Result<Vec<Arc<Issuer>>, JwtError> {
+    let named = match issuer.messages.tokens_of.as_slice() {
+        [] => std::slice::from_ref(&issuer.issuer),
+        named => named,
+    };
+    let known =
+        |name: &String| inlets.directory().find(name).ok_or_else(|| JwtError::UnknownIssuer(name.clone()));
+    named.iter().map(known).collect()
+}
+
+/// Whom it means to each of them; an error only if that is nobody anywhere.
+fn targets(
+    identifier: &Json,
+    signer: &Issuer,
+    tokens_of: &[Arc<Issuer>],
+    inlets: &Inlets,
+) -> Result<Vec<Target>, SubjectError> {
+    let mut targets = Vec::new();
+    let mut failed = None;
+    for issuer in tokens_of {
+        let speaker = Speaker { signer: &signer.issuer, tokens_of: issuer };
+        match subject::resolve(identifier, speaker, inlets.control()) {
+            Ok(found) => targets.extend(found),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if targets.is_empty() => Err(error),
+        _ => Ok(targets),
+    }
 }

@@ -39,6 +39,28 @@ impl SubjectError {
     }
 }
 
+/// Who speaks in a message, and of whose tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speaker<'a> {
+    /// Who has signed it; as a subject's issuer it stands for the issuer of the tokens.
+    pub(super) signer: &'a str,
+    /// The issuer of the tokens.
+    pub(super) tokens_of: &'a Issuer,
+}
+
+impl Speaker<'_> {
+    /// That a subject's `iss` is the one or the other.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub(super) fn expect_issuer(&self, iss: &str) -> Result<(), SubjectError> {
+        if iss == self.tokens_of.issuer || iss == self.signer {
+            return Ok(());
+        }
+        Err(SubjectError::Issuer(iss.chars().take(200).collect()))
+    }
+}
+
 /// What an identifier means for an issuer's tokens: what a revocation of it must match. Several, if it is known
 /// by several names.
 ///
@@ -46,7 +68,7 @@ impl SubjectError {
 /// When it is none, or nobody is known by it.
 pub(super) fn resolve(
     identifier: &Json,
-    issuer: &Issuer,
+    speaker: Speaker<'_>,
     control: &Control,
 ) -> Result<Vec<Target>, SubjectError> {
     match format(identifier)? {
@@ -57,21 +79,21 @@ pub(super) fn resolve(
             if list.is_empty() || list.len() > MAX_ALIASES {
                 return Err(SubjectError::Malformed(format!("aliases has 1 to {MAX_ALIASES} identifiers")));
             }
-            aliases(list, issuer, control)
+            aliases(list, speaker, control)
         }
-        other => one(other, identifier, issuer, control),
+        other => one(other, identifier, speaker, control),
     }
 }
 
 /// All names that are understood; an error only if none is.
-fn aliases(list: &[Json], issuer: &Issuer, control: &Control) -> Result<Vec<Target>, SubjectError> {
+fn aliases(list: &[Json], speaker: Speaker<'_>, control: &Control) -> Result<Vec<Target>, SubjectError> {
     let mut targets = Vec::new();
     let mut failed = None;
     for identifier in list {
         // RFC 9493 section 3.2.8: no aliases within aliases.
         let resolved = match format(identifier)? {
             "aliases" => return Err(SubjectError::Malformed("aliases within aliases".into())),
-            format => one(format, identifier, issuer, control),
+            format => one(format, identifier, speaker, control),
         };
         match resolved {
             Ok(found) => targets.extend(found),
@@ -87,16 +109,15 @@ fn aliases(list: &[Json], issuer: &Issuer, control: &Control) -> Result<Vec<Targ
 fn one(
     format: &str,
     identifier: &Json,
-    issuer: &Issuer,
+    speaker: Speaker<'_>,
     control: &Control,
 ) -> Result<Vec<Target>, SubjectError> {
+    let issuer = speaker.tokens_of;
     match format {
         "iss_sub" => {
             let (iss, sub) = (text(identifier, "iss")?, text(identifier, "sub")?);
-            if iss != issuer.issuer {
-                return Err(SubjectError::Issuer(iss.chars().take(200).collect()));
-            }
-            Ok(vec![Target::Subject { issuer: iss.into(), sub: sub.into() }])
+            speaker.expect_issuer(iss)?;
+            Ok(vec![Target::Subject { issuer: issuer.issuer.clone(), sub: sub.into() }])
         }
         "email" => by_email(text(identifier, "email")?, issuer, control),
         "opaque" => {

@@ -50,14 +50,11 @@ impl StreamEntry {
             return Err(source.wrong("ssf.name", &self.name, "another stream has this name"));
         }
         source.set(&mut name, "ssf.name", Some(self.name.clone()), path_name)?;
-        let known = |text: &str| match issuers.find(text) {
-            Some(issuer) => Ok(issuer.issuer.clone()),
-            None => Err(format!("`{text}` is not an issuer of [[issuers]], where its keys are configured")),
-        };
+        let named = |text: &str| issuers.named(text);
         let mut transmitter = String::new();
-        source.set(&mut transmitter, "ssf.transmitter", Some(self.transmitter.clone()), known)?;
+        source.set(&mut transmitter, "ssf.transmitter", Some(self.transmitter.clone()), named)?;
         let mut tokens_of = transmitter.clone();
-        source.set(&mut tokens_of, "ssf.tokens_of", self.tokens_of.take(), known)?;
+        source.set(&mut tokens_of, "ssf.tokens_of", self.tokens_of.take(), named)?;
         let audiences = self.audiences.take().unwrap_or_else(|| {
             issuers.find(&transmitter).map(|issuer| issuer.audiences.clone()).unwrap_or_default()
         });

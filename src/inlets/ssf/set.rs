@@ -6,6 +6,7 @@ use std::time::Duration;
 use portcullis_core::UnixSeconds;
 use portcullis_core::json::Json;
 
+use super::super::subject::Speaker;
 use super::super::{Cause, Inlets, Protocol as _, Reading, Refused};
 use super::Ssf;
 use super::streams::{News, Stream};
@@ -80,8 +81,7 @@ pub(super) async fn read(inlets: &Inlets, stream: &Stream, raw: &str) -> Result<
         let id = identify(claims, stream, &transmitter, inlets.control().time_ms())?;
         let critical = stream.live().critical;
         let naming = Naming {
-            transmitter: &transmitter.issuer,
-            tokens_of: &tokens_of,
+            speaker: Speaker { signer: &transmitter.issuer, tokens_of: &tokens_of },
             control: inlets.control(),
             critical: critical.as_ref(),
             untyped: transmitter.messages.allows(Leniency::UntypedSubject),
@@ -94,7 +94,7 @@ pub(super) async fn read(inlets: &Inlets, stream: &Stream, raw: &str) -> Result<
             id: Some(id),
             signal: signal(claims),
             effects,
-            caller: Caller::issuer(Ssf.name(), &tokens_of.issuer),
+            caller: Caller::speaker(Ssf.name(), &transmitter.issuer, [tokens_of.issuer.clone()]),
         };
         Ok(Heard { reading, news })
     };

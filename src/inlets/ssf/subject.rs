@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portcullis_core::json::Json;
 
 use super::super::Cause;
-use super::super::subject::{self, SubjectError};
-use crate::config::Issuer;
+use super::super::subject::{self, Speaker, SubjectError};
 use crate::control::{Control, Target};
 
 /// All members of a complex subject.
@@ -26,10 +25,8 @@ pub(super) enum About {
 /// How a transmitter names subjects.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Naming<'a> {
-    /// The transmitter; as a subject's issuer it stands for the issuer of the tokens.
-    pub(super) transmitter: &'a str,
-    /// The issuer of the tokens.
-    pub(super) tokens_of: &'a Issuer,
+    /// The transmitter, and the issuer of the tokens.
+    pub(super) speaker: Speaker<'a>,
     /// Knows users by their e-mail addresses.
     pub(super) control: &'a Control,
     /// Members of complex subjects that must be processed; `None` while that is not known.
@@ -40,16 +37,15 @@ pub(super) struct Naming<'a> {
 
 /// What a subject means. A session is only looked for where the event can be about one.
 pub(super) fn resolve(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
-    let subject = normal(subject, naming);
-    let issuer = naming.tokens_of;
+    let subject = if naming.untyped { &typed(subject) } else { subject };
     match subject.get("format").and_then(Json::as_text) {
-        Some("complex") => complex(&subject, naming, of_session),
+        Some("complex") => complex(subject, naming, of_session),
         Some("jwt_id") => {
-            let jti = text(&subject, "jti")?.to_owned();
-            expect_issuer(text(&subject, "iss")?, issuer)?;
-            Ok(About::Token(Target::Token { issuer: issuer.issuer.clone(), jti }))
+            let jti = text(subject, "jti")?.to_owned();
+            naming.speaker.expect_issuer(text(subject, "iss")?)?;
+            Ok(About::Token(Target::Token { issuer: naming.speaker.tokens_of.issuer.clone(), jti }))
         }
-        _ => Ok(About::Holder(subject::resolve(&subject, issuer, naming.control)?)),
+        _ => Ok(About::Holder(subject::resolve(subject, naming.speaker, naming.control)?)),
     }
 }
 
@@ -82,7 +78,7 @@ fn about_member(
     naming: &Naming<'_>,
     of_session: bool,
 ) -> Result<About, Cause> {
-    let issuer = naming.tokens_of;
+    let issuer = naming.speaker.tokens_of;
     match (members.get("session").filter(|_| of_session), members.get("user")) {
         (Some(session), _) => match session.get("format").and_then(Json::as_text) {
             Some("opaque") => {
@@ -92,7 +88,7 @@ fn about_member(
             Some(other) => Err(SubjectError::Format(other.chars().take(64).collect()).into()),
             None => Err(malformed("`format` of the session is missing or not a text")),
         },
-        (None, Some(user)) => Ok(About::Holder(subject::resolve(user, issuer, naming.control)?)),
+        (None, Some(user)) => Ok(About::Holder(subject::resolve(user, naming.speaker, naming.control)?)),
         (None, None) => {
             let why = "the complex subject names neither a user nor, where the event is about one, a session";
             Err(SubjectError::Unknown(why.into()).into())
@@ -100,14 +96,14 @@ fn about_member(
     }
 }
 
-/// The subject with `format` where it can be told, and the issuer of the tokens for the transmitter.
-fn normal(subject: &Json, naming: &Naming<'_>) -> Json {
+/// The subject with `format` where it can be told.
+fn typed(subject: &Json) -> Json {
     match subject {
-        Json::List(list) => Json::List(list.iter().map(|item| normal(item, naming)).collect()),
+        Json::List(list) => Json::List(list.iter().map(typed).collect()),
         Json::Object(members) => {
             let mut members: BTreeMap<String, Json> =
-                members.iter().map(|(name, value)| (name.clone(), normal(value, naming))).collect();
-            if naming.untyped && !members.contains_key("format") {
+                members.iter().map(|(name, value)| (name.clone(), typed(value))).collect();
+            if !members.contains_key("format") {
                 let is_complex =
                     MEMBERS.iter().any(|name| matches!(members.get(*name), Some(Json::Object(_))));
                 let format = match members.remove("subject_type") {
@@ -117,19 +113,10 @@ fn normal(subject: &Json, naming: &Naming<'_>) -> Json {
                 };
                 members.extend(format.map(|format| ("format".to_owned(), format)));
             }
-            if let Some(Json::Text(iss)) = members.get_mut("iss")
-                && iss == naming.transmitter
-            {
-                iss.clone_from(&naming.tokens_of.issuer);
-            }
             Json::Object(members)
         }
         other => other.clone(),
     }
-}
-
-fn expect_issuer(iss: &str, issuer: &Issuer) -> Result<(), SubjectError> {
-    if iss == issuer.issuer { Ok(()) } else { Err(SubjectError::Issuer(iss.chars().take(200).collect())) }
 }
 
 fn text<'a>(identifier: &'a Json, name: &str) -> Result<&'a str, Cause> {

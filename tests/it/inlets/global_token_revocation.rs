@@ -52,6 +52,62 @@ async fn everything_a_user_holds_ends() {
     assert!(rejected_as(&plane, of("bob", now() - 5)).await.is_some());
 }
 
+/// Okta's organization signs the call, and the tokens are of its authorization servers.
+#[tokio::test]
+async fn it_ends_the_tokens_of_whom_its_issuer_is_configured_to_speak_for() {
+    let (org, first, second) =
+        (Issuer::start().await.unwrap(), Issuer::start().await.unwrap(), Issuer::start().await.unwrap());
+    let settings = format!("{SETTINGS}\ntokens_of = [\"{}\", \"{}\"]", first.name(), second.name());
+    let of_first = format!("{SETTINGS}\nemail_claim = \"sub\"");
+    let plane = with_public_url().issuer(&org, &settings).issuer(&first, &of_first);
+    let plane = plane.issuer(&second, "").start().await.unwrap();
+    let rejects = async |issuer: &Issuer, sub: &str| {
+        rejected_as(&plane, json!({"iss": issuer.name(), "sub": sub, "iat": now() - 5})).await.is_some()
+    };
+    let ends =
+        async |sub: &str| (rejects(&org, sub).await, rejects(&first, sub).await, rejects(&second, sub).await);
+    // The organization's name for the user is everybody's.
+    assert_eq!(send(&plane, credential(&org, "m1"), &iss_sub(&org, "alice")).await.status, 204);
+    assert_eq!(ends("alice").await, (false, true, true));
+    assert_eq!(last_received(&plane).await["issuer"], org.name());
+    assert_eq!(events(&plane, "revoked").await[0]["actor"]["name"], org.name());
+    // A name of one of them is that one's user.
+    assert_eq!(send(&plane, credential(&org, "m2"), &iss_sub(&second, "bob")).await.status, 204);
+    assert_eq!(ends("bob").await, (false, false, true));
+    // Known at one of them by an address.
+    let email = json!({"sub_id": {"format": "email", "email": "carol@x.example"}});
+    assert_eq!(send(&plane, credential(&org, "m3"), &email).await.status, 204);
+    assert_eq!(ends("carol@x.example").await, (false, true, false));
+    // They do not speak for each other, nor for the organization.
+    let other = json!({"sub_id": {"format": "iss_sub", "iss": "https://other.example", "sub": "dave"}});
+    let reply = send(&plane, credential(&org, "m4"), &other).await;
+    refused(&plane, &reply, 403, "access_denied", "subject_issuer").await;
+    let by_first = credential(&first, "m5").claim("aud", format!("{URL}{PATH}"));
+    let reply = send(&plane, by_first, &iss_sub(&org, "dave")).await;
+    refused(&plane, &reply, 403, "access_denied", "subject_issuer").await;
+}
+
+#[tokio::test]
+async fn what_a_credential_may_have_besides_is_no_reason() {
+    let (issuer, plane) = stage("").await;
+    let variants: &[fn(Token) -> Token] = &[
+        |token| token.header("typ", "application/global-token-revocation+jwt"),
+        |token| token.header("typ", "Global-Token-Revocation+JWT"),
+        |token| token.claim("aud", json!(["https://other.example", format!("{URL}{PATH}")])),
+        |token| token.without("nbf"),
+        |token| token.claim("unknown", json!({"a": [1]})).header("unknown", 7),
+    ];
+    for (index, change) in variants.iter().enumerate() {
+        let token = change(credential(&issuer, &format!("m{index}")));
+        assert_eq!(send(&plane, token, &iss_sub(&issuer, "alice")).await.status, 204, "{index}");
+    }
+    // Members that are not known, beside the subject and in it.
+    let mut body = iss_sub(&issuer, "bob");
+    body["reason"] = json!("left");
+    body["sub_id"]["unknown"] = json!(7);
+    assert_eq!(send(&plane, credential(&issuer, "m"), &body).await.status, 204);
+}
+
 /// What RFC 6750 section 3.1 has for a bearer that is not believed.
 const CHALLENGE: &str = "Bearer realm=\"portcullis\", error=\"invalid_token\"";
 

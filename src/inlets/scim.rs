@@ -17,6 +17,7 @@ use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
 mod change;
+mod document;
 mod endpoint;
 mod error;
 pub mod filter;

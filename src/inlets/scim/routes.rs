@@ -6,6 +6,7 @@ use axum::routing::any;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{ScimPatch, ScimUser};
 use super::{PREFIX, ROOT, ScimProblems, serve};
 use crate::inlets::Inlets;
 
@@ -59,7 +60,7 @@ async fn list_users(State(inlets): State<Inlets>, request: Request) -> Response 
         ("attributes" = Option<String>, Query, description = "These alone are answered, by their names with commas between"),
         ("excludedAttributes" = Option<String>, Query, description = "All but these are answered"),
     ),
-    request_body(content = Object, content_type = "application/scim+json"),
+    request_body(content = ScimPatch, content_type = "application/scim+json"),
     responses(
         (status = 201, description = "The user", body = Object, content_type = "application/scim+json", links(
             ("read" = (operation_id = "read_scim_user", parameters(("id" = "$response.body#/id")))),
@@ -92,7 +93,7 @@ async fn read_user(State(inlets): State<Inlets>, request: Request) -> Response {
 #[utoipa::path(
     put, path = "/inlets/scim/v2/Users/{id}", operation_id = "replace_scim_user", tag = "inlets",
     params(("id" = String, Path, description = "The id that the user was given")),
-    request_body(content = Object, content_type = "application/scim+json"),
+    request_body(content = ScimUser, content_type = "application/scim+json"),
     responses((status = 200, description = "The user as it is now", body = Object, content_type = "application/scim+json"), ScimProblems),
 )]
 async fn replace_user(State(inlets): State<Inlets>, request: Request) -> Response {
@@ -103,7 +104,7 @@ async fn replace_user(State(inlets): State<Inlets>, request: Request) -> Respons
 #[utoipa::path(
     patch, path = "/inlets/scim/v2/Users/{id}", operation_id = "patch_scim_user", tag = "inlets",
     params(("id" = String, Path, description = "The id that the user was given")),
-    request_body(content = Object, content_type = "application/scim+json"),
+    request_body(content = ScimPatch, content_type = "application/scim+json"),
     responses((status = 200, description = "The user as it is now", body = Object, content_type = "application/scim+json"), ScimProblems),
 )]
 async fn patch_user(State(inlets): State<Inlets>, request: Request) -> Response {

@@ -27,3 +27,4 @@ mod inlets;
 mod mesh;
 mod serve;
 mod support;
+mod upgrade;

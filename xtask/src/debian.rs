@@ -37,56 +37,65 @@ impl Program {
         if exists(self.name) {
             return Ok(self.name.into());
         }
-        let dir = target_dir().join("debian").join(self.packages.first().unwrap_or(&self.name));
+        let dir = unpacked(self.name, self.packages, self.size)?;
         let _lock = locked(&dir)?;
-        let (script, unpacked) = (dir.join(format!("run-{}", self.name)), dir.join("unpacked"));
-        // Written last: an interrupted installation is done again.
-        if !unpacked.exists() {
-            self.unpack(&dir)?;
-            fs::write(unpacked, "")?;
-        }
+        let script = dir.join(format!("run-{}", self.name));
         if !script.exists() {
-            self.write(&script, &dir)?;
+            let root = dir.join("root");
+            let (libraries, program) = (libraries(&root)?, root.join("usr/bin").join(self.name));
+            write_script(
+                &script,
+                &format!("LD_LIBRARY_PATH='{libraries}' exec '{}' \"$@\"", program.display()),
+            )
+            .with_context(|| format!("the unpacked {} does not run: install it by hand", self.name))?;
         }
         Ok(script)
     }
+}
 
-    fn unpack(&self, dir: &Path) -> Result<()> {
-        if !exists("apt-get") {
-            bail!("no `{0}`, and no `apt-get` to get it with: install {0}", self.name);
-        }
-        eprintln!("Unpacking {} into {} ({} to download, once) ...", self.name, dir.display(), self.size);
-        let download =
-            || output(Command::new("apt-get").arg("download").args(self.packages).current_dir(dir));
-        if download().is_err() {
-            // A machine that has no lists of packages yet.
-            output(Command::new("apt-get").arg("update")).context("apt-get has no lists of packages")?;
-            download().with_context(|| format!("apt-get cannot download {}", self.packages.join(", ")))?;
-        }
-        for entry in fs::read_dir(dir)? {
-            let package = entry?.path();
-            if package.extension().is_some_and(|extension| extension == "deb") {
-                output(Command::new("dpkg").arg("-x").arg(&package).arg(dir.join("root")))?;
-                fs::remove_file(package)?;
-            }
-        }
-        Ok(())
+/// The directory with the files of some packages below `root`; the first package names it.
+pub(crate) fn unpacked(name: &str, packages: &[&str], size: &str) -> Result<PathBuf> {
+    let dir = target_dir().join("debian").join(packages.first().unwrap_or(&name));
+    let _lock = locked(&dir)?;
+    let done = dir.join("unpacked");
+    // Written last: an interrupted installation is done again.
+    if !done.exists() {
+        unpack(name, packages, size, &dir)?;
+        fs::write(done, "")?;
     }
+    Ok(dir)
+}
 
-    fn write(&self, script: &Path, dir: &Path) -> Result<()> {
-        let root = dir.join("root");
-        let libraries = libraries(&root)?;
-        let program = root.join("usr/bin").join(self.name);
-        let text = format!("#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{}' \"$@\"\n", program.display());
-        let draft = script.with_extension("new");
-        fs::write(&draft, text)?;
-        #[cfg(unix)]
-        fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        output(Command::new(&draft).arg("--version"))
-            .with_context(|| format!("the unpacked {} does not run: install it by hand", self.name))?;
-        fs::rename(draft, script)?;
-        Ok(())
+fn unpack(name: &str, packages: &[&str], size: &str, dir: &Path) -> Result<()> {
+    if !exists("apt-get") {
+        bail!("no `{name}`, and no `apt-get` to get it with: install {name}");
     }
+    eprintln!("Unpacking {name} into {} ({size} to download, once) ...", dir.display());
+    let download = || output(Command::new("apt-get").arg("download").args(packages).current_dir(dir));
+    if download().is_err() {
+        // A machine that has no lists of packages yet.
+        output(Command::new("apt-get").arg("update")).context("apt-get has no lists of packages")?;
+        download().with_context(|| format!("apt-get cannot download {}", packages.join(", ")))?;
+    }
+    for entry in fs::read_dir(dir)? {
+        let package = entry?.path();
+        if package.extension().is_some_and(|extension| extension == "deb") {
+            output(Command::new("dpkg").arg("-x").arg(&package).arg(dir.join("root")))?;
+            fs::remove_file(package)?;
+        }
+    }
+    Ok(())
+}
+
+/// A script with one command that passes its arguments on; it is there only once it has answered `--version`.
+pub(crate) fn write_script(script: &Path, command: &str) -> Result<()> {
+    let draft = script.with_extension("new");
+    fs::write(&draft, format!("#!/bin/sh\n{command}\n"))?;
+    #[cfg(unix)]
+    fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    output(Command::new(&draft).arg("--version"))?;
+    fs::rename(draft, script)?;
+    Ok(())
 }
 
 /// The directories of the unpacked libraries, whatever the architecture, as `LD_LIBRARY_PATH` has them.

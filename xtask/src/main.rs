@@ -16,6 +16,7 @@ mod envoy;
 mod example;
 mod filter;
 mod fuzz;
+mod musl;
 mod nats;
 mod npm;
 mod oci;

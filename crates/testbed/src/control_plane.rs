@@ -258,6 +258,17 @@ impl ControlPlane {
         self.restart().await
     }
 
+    /// Ends it in good order (SIGTERM), and starts another release over the same data and on the same ports.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end, or the other one does not get ready.
+    pub async fn replace(&mut self, binary: impl Into<PathBuf>) -> Result<()> {
+        self.process.terminate(START).await?;
+        self.setup.binary = binary.into();
+        self.restart().await
+    }
+
     /// Starts it again over the same data and on the same ports, after killing it if it still runs.
     ///
     /// # Errors

@@ -256,6 +256,18 @@ impl Envoy {
         Ok(())
     }
 
+    /// The same, with another listener. Needs [`Bootstrap::dynamic_listeners`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub async fn restart_with(&mut self, edit: impl FnOnce(&mut Value) -> Result<()>) -> Result<()> {
+        self.process.kill().await?;
+        edit(&mut self.launch.rendered.listener)?;
+        self.launch.write_listeners()?;
+        self.restart().await
+    }
+
     /// Ends it in good order (SIGTERM).
     ///
     /// # Errors

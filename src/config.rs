@@ -17,6 +17,7 @@ mod messages;
 mod status_lists;
 mod streams;
 mod tls;
+mod traces;
 pub mod webhooks;
 
 pub use duration::{DurationError, parse_duration};
@@ -26,6 +27,7 @@ pub use messages::{ALGORITHMS, Leniency, LogoutEnds, MessageSettings, ScimUser};
 pub use status_lists::StatusList;
 pub use streams::{Action, Credential, Delivery, EventKind, Secret, SecretError, Stream};
 pub use tls::{EdgeIdentity, Pattern, Port, Tls};
+pub use traces::Traces;
 pub use webhooks::Webhook;
 
 /// Everything that can be set.
@@ -53,6 +55,8 @@ pub struct Config {
     pub streams: Vec<Stream>,
     /// The lists that say which tokens are not valid any more.
     pub status_lists: Vec<StatusList>,
+    /// Where traces go.
+    pub traces: Traces,
 }
 
 /// `[listen]`: the two ports.
@@ -197,6 +201,7 @@ impl Default for Config {
             issuers: Issuers::default(),
             streams: Vec::new(),
             status_lists: Vec::new(),
+            traces: Traces::default(),
         }
     }
 }

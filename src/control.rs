@@ -16,6 +16,7 @@ mod answer;
 mod audit;
 mod check;
 mod error;
+mod follow;
 pub mod intake;
 mod keys;
 mod list;
@@ -90,6 +91,8 @@ struct Inner {
     /// Held while a message is taken in, by its place: none must be applied twice.
     receiving: Vec<tokio::sync::Mutex<()>>,
     refusals: refuse::Refusals,
+    /// Room for changes whose receipts are waited for.
+    followed: Arc<tokio::sync::Semaphore>,
     /// Held by a call that changes users, from looking at them until the change is in force.
     changing_users: tokio::sync::Mutex<()>,
 }
@@ -126,6 +129,7 @@ impl Control {
             directory: Arc::new(directory),
             receiving: (0..RECEIVING).map(|_| tokio::sync::Mutex::default()).collect(),
             refusals: refuse::Refusals::default(),
+            followed: Arc::new(tokio::sync::Semaphore::new(follow::MAX_FOLLOWED)),
             changing_users: tokio::sync::Mutex::default(),
         };
         Ok((Self { inner: Arc::new(inner) }, keeping_up))
@@ -194,7 +198,7 @@ impl Control {
         let payloads: Vec<Vec<u8>> = events.iter().map(|entry| entry.event.encode_to_vec()).collect();
         let first = match events.is_empty() {
             true => 0,
-            false => self.inner.store.append(events).await?.first,
+            false => self.commit(events, at_ms).await?.first,
         };
         let mut stored = (first..).zip(payloads);
         let answers = understood.into_iter().map(|intake| {
@@ -206,7 +210,9 @@ impl Control {
             let revocation = story::new(id, selector, &revoked, caller.into(), at_ms);
             Ok(Accepted { revocation, commit: Commit { version, at_ms }, warnings })
         });
-        Ok(answers.collect())
+        let answers: Vec<Result<Accepted, ControlError>> = answers.collect();
+        follow::note("revoked", answers.iter().flatten().map(|accepted| accepted.revocation.id), caller);
+        Ok(answers)
     }
 
     /// Accepts tokens issued from the next second on; older ones stay rejected. Needs the scope `revoke`.
@@ -394,12 +400,13 @@ impl Control {
     ) -> Result<Accepted, ControlError> {
         let version = self.append(body, caller, at_ms).await?.last;
         let (revocation, _) = self.find(id, caller).await?;
+        follow::note("taken back", [id], caller);
         Ok(Accepted { revocation, commit: Commit { version, at_ms }, warnings: Vec::new() })
     }
 
     async fn append(&self, body: Body, caller: &Caller, at_ms: UnixMillis) -> Result<Versions, LogError> {
         let event = event(body, caller.into(), at_ms);
-        self.inner.store.append(vec![NewEvent { event, key: None }]).await
+        self.commit(vec![NewEvent { event, key: None }], at_ms).await
     }
 
     fn now_ms(&self) -> UnixMillis {

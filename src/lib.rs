@@ -36,3 +36,4 @@ pub mod state;
 pub mod store;
 pub mod system;
 pub mod tls;
+pub mod traces;

@@ -7,9 +7,11 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
 
 use super::error::{ApiError, Code};
 use crate::control::Control;
+use crate::traces;
 
 /// Until a request must be answered: the longest `?wait=`, and time for the log.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
@@ -21,7 +23,9 @@ pub(super) async fn count(State(control): State<Control>, request: Request, next
     // The pattern, not the path: ids must not become label values.
     let route =
         request.extensions().get::<MatchedPath>().map_or("unmatched".into(), |path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let span = traces::call(method, &route, request.headers());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    traces::answered(&span, response.status().as_u16());
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     control.metrics().http_request(method, &route, response.status().as_u16(), started.elapsed());

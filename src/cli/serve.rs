@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use super::output::Output;
 use super::{Exit, Failure};
@@ -13,6 +15,7 @@ use crate::config::Config;
 use crate::control::CreatedKey;
 use crate::serve::{Plaintext, ServeError, serve};
 use crate::shutdown;
+use crate::traces::Traces;
 
 /// Arguments of `serve`.
 #[derive(clap::Args, Debug)]
@@ -54,14 +57,6 @@ pub fn run(args: Serve) -> ExitCode {
 }
 
 fn try_run(args: &Serve) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&args.log_level)
-        .map_err(|error| Failure::usage(format!("--log-level {}: {error}", args.log_level)))?;
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match args.log_format {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
     let environment = std::env::vars_os().filter_map(|(name, value)| {
         // What is not Unicode is no variable of ours, or a value that will be refused.
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
@@ -71,8 +66,28 @@ fn try_run(args: &Serve) -> Result<(), Failure> {
     let plaintext = if args.allow_plaintext { Plaintext::Anywhere } else { Plaintext::Loopback };
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
+    let traces = {
+        // The exporter connects on it.
+        let _entered = runtime.enter();
+        Traces::to(&config.traces).map_err(|error| Failure::usage(error.to_string()))?
+    };
+    observe(args, &traces)?;
     let served = runtime.block_on(serve(config, keys, plaintext, announce, shutdown::requested()));
+    traces.end();
     served.map_err(|error| failure(&error))
+}
+
+/// Has what happens written to stderr, and traces exported.
+fn observe(args: &Serve, traces: &Traces) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&args.log_level)
+        .map_err(|error| Failure::usage(format!("--log-level {}: {error}", args.log_level)))?;
+    let log = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let log = match args.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(filter)).with(traces.layer()).init();
+    Ok(())
 }
 
 fn failure(error: &ServeError) -> Failure {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::file::{address, duration, heartbeat, positive};
 use super::inlets::public_url;
-use super::{Config, ConfigError, Tls};
+use super::{Config, ConfigError, Tls, traces};
 use crate::auth::{KeyText, SecretHash};
 
 /// Secrets that automation hands over in the environment, as hashes.
@@ -60,6 +60,11 @@ const VARIABLES: &[(&str, Set)] = &[
         set(&mut config.inlets.trusted_proxies, networks)
     }),
     ("PORTCULLIS_INLETS_CA_FILE", |config, text| set(&mut config.inlets.ca_file, path(text).map(Some))),
+    ("PORTCULLIS_TRACES_ENDPOINT", |config, text| {
+        traces::endpoint(text).map(|endpoint| config.traces.endpoint = Some(endpoint))
+    }),
+    ("PORTCULLIS_TRACES_SAMPLE", |config, text| set(&mut config.traces.sample, traces::sample(text))),
+    ("PORTCULLIS_TRACES_CA_FILE", |config, text| set(&mut config.traces.ca_file, path(text).map(Some))),
     ("PORTCULLIS_EDGE_SEND_TIMEOUT", |config, text| set(&mut config.edge.send_timeout, positive(text))),
 ];
 

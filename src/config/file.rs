@@ -13,6 +13,7 @@ use super::messages::{algorithm, claim, leniency, logout_ends, path_name, scim_u
 use super::status_lists::StatusListEntry;
 use super::streams::StreamEntry;
 use super::tls::{IdentityEntry, TlsSection};
+use super::traces::TracesSection;
 use super::webhooks::{WebhookEntry, webhook};
 use super::{Config, ConfigError, Issuer, IssuerSettings, MessageSettings, parse_duration};
 
@@ -32,6 +33,7 @@ struct File {
     ssf: Vec<StreamEntry>,
     status_lists: Vec<StatusListEntry>,
     webhooks: Vec<WebhookEntry>,
+    traces: TracesSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -124,6 +126,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     source.set(&mut config.listen.edge, "listen.edge", file.listen.edge, address)?;
     config.tls = file.tls.map(|tls| tls.read(&source)).transpose()?;
     config.filter_files = file.filter.files;
+    config.traces = file.traces.read(&source)?;
     source.set(&mut config.log.retention, "log.retention", file.log.retention, positive)?;
     config.log.max_bytes = file.log.max_bytes.unwrap_or(config.log.max_bytes);
     config.feed.history = file.feed.history.unwrap_or(config.feed.history);
@@ -253,7 +256,7 @@ impl Source<'_> {
         })
     }
 
-    pub(super) fn wrong(&self, key: &str, at: &Spanned<String>, error: impl Display) -> ConfigError {
+    pub(super) fn wrong<T>(&self, key: &str, at: &Spanned<T>, error: impl Display) -> ConfigError {
         let before = self.text.as_bytes().iter().take(at.span().start);
         let line = before.filter(|byte| **byte == b'\n').count() + 1;
         ConfigError::Value { path: self.path.into(), line, key: key.into(), error: error.to_string() }

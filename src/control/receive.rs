@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use super::answer::Commit;
 use super::error::ControlError;
+use super::follow::note;
 use super::intake::Intake;
 use super::plan::{Effect, Plan};
 use super::revocation::RevocationId;
@@ -157,15 +158,18 @@ impl Control {
         let received = event(Body::Received(record(&message, caused, &notes)), actor(), at_ms);
         let mut events = vec![NewEvent { event: received, key: None }];
         events.extend(revoked.into_iter().chain(others));
-        let versions = self.inner.store.append(events).await?;
+        let versions = self.commit(events, at_ms).await?;
         let ids = (versions.first + 1..).zip(&payloads);
-        Ok(Received::Applied(Applied {
+        let applied = Applied {
             commit: Commit { version: versions.last, at_ms },
             revoked: ids.map(|(version, payload)| RevocationId::of(version, payload)).collect(),
             reinstated: reinstate.into_iter().map(|(id, _)| id).collect(),
             undone: undo.into_iter().map(|(id, _)| id).collect(),
             notes,
-        }))
+        };
+        note("revoked", applied.revoked.iter().copied(), caller);
+        note("taken back", applied.reinstated.iter().chain(&applied.undone).copied(), caller);
+        Ok(Received::Applied(applied))
     }
 
     /// What [`Self::receive`] would do now.

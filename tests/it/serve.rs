@@ -6,6 +6,7 @@ mod full;
 mod handles;
 mod kubernetes;
 mod start;
+mod traces;
 
 use std::path::Path;
 use std::process::Output;

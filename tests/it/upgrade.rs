@@ -88,7 +88,9 @@ impl Changer {
     /// Asks until it is acknowledged: a control plane that is being replaced answers nobody.
     async fn until_done(&self, path: &str, body: &Value) -> (Value, usize) {
         *self.doing.lock().unwrap() = format!("POST {path}");
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let api = *self.api.read().unwrap();
             if let Ok(reply) = api.post(path).bearer(self.key).json(body).send().await {
                 match reply.status.as_u16() {
@@ -101,7 +103,6 @@ impl Changer {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        unreachable!()
     }
 
     /// Waits until all workers of both edges say that they enforce what is in the log by now.

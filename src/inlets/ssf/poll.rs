@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use portcullis_core::json::Json;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::super::pause::{Pause, jittered};
 use super::super::{Inlets, Protocol as _, serve};
@@ -16,6 +16,7 @@ use super::transmitter::{Transmitter, TransmitterError};
 use super::upkeep::REFRESH;
 use super::{Ssf, take};
 use crate::outbound::{Limits, OutboundError};
+use crate::traces;
 
 /// Most events that are asked for at a time.
 const MAX_EVENTS: usize = 50;
@@ -100,7 +101,8 @@ fn question(outcomes: &Outcomes, short: bool) -> Value {
 impl Outcomes {
     /// Takes an event in; what is durable, known already, or passed over is acknowledged.
     async fn add(&mut self, inlets: &Inlets, stream: &Stream, url: &str, jti: &str, raw: &str) {
-        let refused = match take(inlets, stream, raw, Some(jti), url.to_owned()).await {
+        let taken = take(inlets, stream, raw, Some(jti), url.to_owned());
+        let refused = match taken.instrument(traces::polled(Ssf.name())).await {
             Ok(received) => {
                 serve::count(&Ssf, inlets, &received);
                 self.ack.push(jti.to_owned());

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use portcullis_core::{Kind, Selector};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::super::pause::{Pause, jittered};
 use super::super::{Cause, Inbound, Inlets, Protocol as _, Refused, serve};
@@ -15,6 +15,7 @@ use super::{Heard, INDEX, List, MAX_TOKEN_BYTES, MEDIA_TYPE, StatusList, URI, he
 use crate::auth::{Caller, Scope};
 use crate::control::{ControlError, Filter, PageRequest};
 use crate::outbound::{Limits, OutboundError};
+use crate::traces;
 
 /// What a list may cost.
 const LIMITS: Limits = Limits { bytes: MAX_TOKEN_BYTES, time: Duration::from_secs(30) };
@@ -85,7 +86,8 @@ async fn apply(inlets: &Inlets, heard: &Heard<'_>) -> Result<(), Refused> {
         let reading = list.reading(heard.signal(&changes), effects);
         // Whether it is in the log is not known when this fails: then the log says.
         list.lock().held = None;
-        let received = serve::apply(&StatusList, inlets, reading, list.settings.uri.clone()).await?;
+        let applied = serve::apply(&StatusList, inlets, reading, list.settings.uri.clone());
+        let received = applied.instrument(traces::polled(StatusList.name())).await?;
         serve::count(&StatusList, inlets, &received);
         for index in indices {
             if !held.remove(&index) {

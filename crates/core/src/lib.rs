@@ -32,6 +32,7 @@ pub mod reply;
 pub mod selector;
 pub mod set;
 pub mod shapes;
+pub mod shares;
 pub mod sync;
 pub mod tally;
 pub mod token;

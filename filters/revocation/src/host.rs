@@ -215,21 +215,20 @@ pub(crate) fn set_filter_state(name: &str, value: &str) -> Result<()> {
     check(unsafe { abi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// A value that all VMs with the same `vm_id` share.
-pub(crate) fn shared_data(key: &str) -> Option<Vec<u8>> {
+/// A value that all VMs with the same `vm_id` share, and the number that a change of it needs; 0 where there is none.
+pub(crate) fn shared_data(key: &str) -> (Option<Vec<u8>>, u32) {
     let mut cas = 0;
-    received(|bytes, size| {
+    let value = received(|bytes, size| {
         // SAFETY: `key` outlives the call; the host writes one pointer, one size and one u32.
         unsafe { abi::proxy_get_shared_data(key.as_ptr(), key.len(), bytes, size, &raw mut cas) }
-    })
-    .ok()
-    .flatten()
+    });
+    (value.ok().flatten(), cas)
 }
 
-/// Sets a shared value, whatever it was.
-pub(crate) fn set_shared_data(key: &str, value: &str) -> Result<()> {
-    // SAFETY: both texts outlive the call. A compare-and-swap number of 0 overwrites.
-    check(unsafe { abi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), 0) })
+/// Sets a shared value unless it has changed since it had that number; with 0, whatever it was.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<()> {
+    // SAFETY: both outlive the call.
+    check(unsafe { abi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
 }
 
 /// A reply in place of the upstream's, to the effective stream; after response headers were sent Envoy

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_core::Gate;
+use portcullis_core::shares::{REFRESH, Shares, step};
 use portcullis_core::verdict::Freshness;
 
 use crate::host::{self, MetricKind};
@@ -14,11 +15,32 @@ pub(crate) struct Metrics {
     /// By name, and by outcome and code where there are such.
     ids: BTreeMap<[&'static str; 3], u32>,
     gauges: BTreeMap<&'static str, u64>,
-    /// What this worker has added to the gauges that count workers or requests.
-    shares: BTreeMap<&'static str, u64>,
+    /// Who this worker is among those of this Envoy.
+    worker: u64,
+    /// What it has said last in the table of [`SHARES_KEY`], and when, Unix seconds.
+    told: Option<(Shares, u64)>,
 }
 
+/// Where the workers of one Envoy keep what each has in the gauges that count workers or requests.
+const SHARES_KEY: &str = "portcullis.shares";
+/// These gauges.
+const SHARED: [&str; 4] = [
+    "portcullis_workers_unsynced",
+    "portcullis_workers_stale",
+    "portcullis_workers_over_limit",
+    "portcullis_requests_held",
+];
+
 impl Metrics {
+    /// Those of a worker. The first VM of all is the main thread's, which is configured before there are others: so the
+    /// table is there when several look at it at once.
+    pub(crate) fn new(worker: u64) -> Self {
+        if host::shared_data(SHARES_KEY).0.is_none() {
+            let _ = host::set_shared_data(SHARES_KEY, &[], 0);
+        }
+        Self { worker, ..Self::default() }
+    }
+
     /// Hands over what the gate has counted since the last time, and where it stands.
     pub(crate) fn flush(&mut self, gate: &mut Gate) {
         for (outcome, code, count) in gate.take_counts() {
@@ -31,10 +53,12 @@ impl Metrics {
         self.count("portcullis_not_covered_total", gate.take_not_covered());
         self.count("portcullis_crowded_out_total", gate.take_crowded_out());
         let freshness = gate.freshness();
-        self.share("portcullis_workers_unsynced", u64::from(freshness == Freshness::NeverSynced));
-        self.share("portcullis_workers_stale", u64::from(freshness == Freshness::Stale));
-        self.share("portcullis_workers_over_limit", u64::from(gate.refused().is_some()));
-        self.share("portcullis_requests_held", gate.held() as u64);
+        self.share(Some([
+            u32::from(freshness == Freshness::NeverSynced),
+            u32::from(freshness == Freshness::Stale),
+            u32::from(gate.refused().is_some()),
+            u32::try_from(gate.held()).unwrap_or(u32::MAX),
+        ]));
         self.gauge("portcullis_sync_age_seconds", gate.age() / 1000);
         if let Some(store) = gate.store() {
             self.gauge("portcullis_revocations", store.set.len() as u64);
@@ -55,9 +79,7 @@ impl Metrics {
 
     /// The worker is no more: takes its shares back.
     pub(crate) fn withdraw(&mut self) {
-        for name in self.shares.keys().copied().collect::<Vec<_>>() {
-            self.share(name, 0);
-        }
+        self.share(None);
     }
 
     fn count(&mut self, name: &'static str, count: u64) {
@@ -67,13 +89,26 @@ impl Metrics {
         }
     }
 
-    /// A gauge that is the sum of all workers' shares: each adds the difference to its last one.
-    fn share(&mut self, name: &'static str, share: u64) {
-        let before = self.shares.insert(name, share).unwrap_or_default();
-        let difference = i64::try_from(share).unwrap_or(i64::MAX) - i64::try_from(before).unwrap_or(i64::MAX);
-        if difference != 0 {
-            let id = self.id(MetricKind::Gauge, name);
-            let _ = host::add(id, difference);
+    /// Says what this worker has in the gauges that are sums over all workers, when that has changed or was said a while
+    /// ago; `None` when it ends.
+    fn share(&mut self, shares: Option<Shares>) {
+        let now = host::unix_millis() / 1_000;
+        let is_known = |(told, at): (Shares, u64)| Some(told) == shares && now.abs_diff(at) < REFRESH;
+        if self.told.is_some_and(is_known) || (shares.is_none() && self.told.is_none()) {
+            return;
+        }
+        let (table, number) = host::shared_data(SHARES_KEY);
+        let step = step(&table.unwrap_or_default(), self.worker, shares, now);
+        // Somebody else was faster: on the next tick. There is none where a worker ends; others will miss it.
+        if host::set_shared_data(SHARES_KEY, &step.table, number).is_err() {
+            return;
+        }
+        self.told = shares.map(|shares| (shares, now));
+        for (name, add) in SHARED.into_iter().zip(step.add) {
+            if add != 0 {
+                let id = self.id(MetricKind::Gauge, name);
+                let _ = host::add(id, add);
+            }
         }
     }
 

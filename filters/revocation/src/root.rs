@@ -71,7 +71,7 @@ impl Root {
         let gate = Gate::new(policy, identity, secret, random()?, self.now());
         Ok(Worker {
             gate: Rc::new(RefCell::new(gate)),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(random()?),
             control_plane,
             target,
             stream: None,
@@ -287,14 +287,14 @@ fn node_id() -> String {
 /// The name that all workers of this process agree on. The first one to find none writes one; every one
 /// reads it again on a later tick, so that two that wrote at once agree on the last.
 fn process_name() -> Option<String> {
-    let known = host::shared_data(PROCESS_KEY).and_then(|name| String::from_utf8(name).ok());
+    let known = host::shared_data(PROCESS_KEY).0.and_then(|name| String::from_utf8(name).ok());
     if known.is_some() {
         return known;
     }
     match getrandom::u64() {
         Ok(name) => {
             let name = format!("{name:016x}");
-            if let Err(status) = host::set_shared_data(PROCESS_KEY, &name) {
+            if let Err(status) = host::set_shared_data(PROCESS_KEY, name.as_bytes(), 0) {
                 log::warn!(
                     "shared data is refused ({status:?}): each worker is listed as an edge of its own"
                 );

@@ -89,3 +89,29 @@ async fn a_trapped_worker_is_replaced_and_holds_requests_until_it_has_the_set() 
     assert_eq!(statuses, [401, 200]);
     assert_eq!(world.envoy.stat("wasm.portcullis.vm_reload_success").await.unwrap(), Some(1));
 }
+
+/// What a trapped worker had in the gauges that are sums over all workers is taken back for it: an alert on them ends.
+#[tokio::test]
+async fn gauges_forget_a_trapped_worker() {
+    let filter = tokio::task::spawn_blocking(trapping_filter).await.unwrap();
+    let mut peers = peers().await;
+    peers.plane.kill().await.unwrap();
+    let bootstrap = peers.bootstrap().concurrency(1).filter(filter);
+    let mut world = peers.with(bootstrap).await;
+    let unsynced = "wasmcustom.portcullis_workers_unsynced";
+    world.envoy.wait_for_stat(unsynced, |workers| workers == 2, SOON).await.unwrap();
+    let token = world.session("alice", "s1");
+    let trapped = world.client().get("/").bearer(&token).header("x-portcullis-trap", "1").send();
+    assert_eq!(trapped.await.unwrap().status.as_u16(), 503);
+    world.envoy.wait_for_access("503 wasm_fail_stream", SOON).await.unwrap();
+    world.plane.restart().await.unwrap();
+    // The worker is made again when a request comes, at the earliest after Envoy's back-off.
+    let answered = async {
+        while world.client().get("/").bearer(&token).send().await.unwrap().status.as_u16() != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, answered).await.unwrap();
+    super::support::workers(&world.plane, 2).await;
+    world.envoy.wait_for_stat(unsynced, |workers| workers == 0, SOON * 2).await.unwrap();
+}

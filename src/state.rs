@@ -19,11 +19,13 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 mod users;
+mod words;
 
 pub use messages::MessageKey;
 use messages::Messages;
 use shapes::Shapes;
 pub use users::{Email, Kept, User, Users};
+use words::Words;
 
 /// The state at one version of the log.
 #[derive(Clone, Debug)]
@@ -36,6 +38,7 @@ pub struct State {
     // So that who still uses one can be told.
     deleted_keys: BTreeMap<String, SecretHash>,
     messages: Messages,
+    words: Words,
     users: Users,
 }
 
@@ -101,6 +104,7 @@ impl State {
             keys: BTreeMap::new(),
             deleted_keys: BTreeMap::new(),
             messages: Messages::default(),
+            words: Words::default(),
             users: Users::default(),
         }
     }
@@ -153,6 +157,11 @@ impl State {
                 if let Some(until) = received.remember_until {
                     let wire::Received { inlet, issuer, message_id, .. } = received;
                     self.messages.remember(MessageKey::of(inlet, issuer, message_id), until);
+                    for word in &received.words {
+                        if let Some(about) = MessageKey::from_bytes(&word.about) {
+                            self.words.remember(about, word.at_ms, until);
+                        }
+                    }
                 }
             }
             Body::UserKept(kept) => {
@@ -162,7 +171,9 @@ impl State {
             Body::UserDropped(dropped) => self.users.drop(&dropped.issuer, &dropped.id),
         }
         // The events' own time, so that every reader of the log forgets the same.
-        self.messages.forget(u64::try_from(event.at_ms).unwrap_or_default() / 1_000);
+        let now = u64::try_from(event.at_ms).unwrap_or_default() / 1_000;
+        self.messages.forget(now);
+        self.words.forget(now);
         self.version = version;
         Ok(effect)
     }
@@ -217,6 +228,12 @@ impl State {
     #[must_use]
     pub fn has_received(&self, message: MessageKey, now: UnixSeconds) -> bool {
         self.messages.holds(message, now)
+    }
+
+    /// As of when a message has last said something of an account.
+    #[must_use]
+    pub fn last_word(&self, about: MessageKey) -> Option<UnixMillis> {
+        self.words.newest(about)
     }
 
     /// The users that identity providers have told of.

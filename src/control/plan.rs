@@ -1,6 +1,6 @@
 //! What a message means for what is in force now: its effects, as they would be appended.
 
-use portcullis_core::{Cutoff, CutoffClaim, Selector, Version};
+use portcullis_core::{Cutoff, CutoffClaim, Selector, UnixSeconds, Version};
 
 use super::Control;
 use super::error::{ControlError, Refusal};
@@ -11,8 +11,8 @@ use super::revocation::{Revocation, RevocationId};
 use crate::auth::{Actor, Caller};
 use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
-use crate::log::{Search, wire};
-use crate::state::User;
+use crate::log::{LogError, Search, wire};
+use crate::state::{MessageKey, User};
 
 /// Most effects of one message.
 pub const MAX_EFFECTS: usize = 100;
@@ -22,8 +22,10 @@ pub const MAX_EFFECTS: usize = 100;
 pub enum Effect {
     /// A revocation.
     Revoke(NewRevocation),
-    /// A revocation, unless one of the same without a cut-off is in force already.
+    /// A revocation, unless the sender has made one of the same that holds as long and leaves nothing out.
     RevokeOnce(NewRevocation),
+    /// One of the others, as of that time: it is passed over where the sender has said something newer of the same.
+    AsOf(UnixMillis, Box<Self>),
     /// Whatever inlets have revoked of this until reinstated is reinstated. What was revoked through the API
     /// is not: an operator's word is not a provider's to take back.
     Reinstate {
@@ -58,6 +60,20 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// Whom it is about, where it is about tokens.
+    fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Revoke(request) | Self::RevokeOnce(request) => Some(&request.target),
+            Self::Reinstate { target, .. }
+            | Self::ReinstateOwn { target, .. }
+            | Self::UndoOwn { target, .. } => Some(target),
+            Self::AsOf(_, effect) => effect.target(),
+            Self::KeepUser(_) | Self::DropUser { .. } => None,
+        }
+    }
+}
+
 /// What a message means for what is in force now.
 #[derive(Default)]
 pub(super) struct Plan {
@@ -65,6 +81,7 @@ pub(super) struct Plan {
     pub(super) reinstate: Vec<(RevocationId, wire::Reinstated)>,
     pub(super) undo: Vec<(RevocationId, wire::Undone)>,
     pub(super) users: Vec<Body>,
+    pub(super) words: Vec<(MessageKey, UnixMillis)>,
     pub(super) notes: Vec<String>,
 }
 
@@ -80,43 +97,113 @@ impl Control {
         }
         let mut plan = Plan::default();
         for effect in &message.effects {
-            match effect {
-                Effect::Revoke(request) => match self.understand(request, caller, at_ms) {
-                    Ok(intake) => plan.revoke.push(intake),
-                    // Late, but right: there is nothing left to revoke.
-                    Err(ControlError::Refused(refusal @ Refusal::CutoffTooOld)) => {
-                        plan.notes.push(refusal.to_string());
+            let effect = match effect {
+                Effect::AsOf(as_of_ms, effect) => {
+                    if !self.is_news((message, caller), effect, (*as_of_ms, at_ms), &mut plan)? {
+                        continue;
                     }
-                    Err(error) => return Err(error),
-                },
-                Effect::RevokeOnce(request) => {
-                    let intake = self.understand(request, caller, at_ms)?;
-                    if self.is_revoked(&intake) {
-                        plan.notes.push("it is revoked already".into());
-                    } else {
-                        plan.revoke.push(intake);
-                    }
+                    effect
                 }
-                Effect::Reinstate { target, reason }
-                | Effect::ReinstateOwn { target, reason }
-                | Effect::UndoOwn { target, reason } => {
-                    self.take_back_all(effect, target, reason, caller, at_ms, &mut plan).await?;
-                }
-                Effect::KeepUser(user) => plan.users.push(Body::UserKept(user.clone().into())),
-                Effect::DropUser { issuer, id } => {
-                    let dropped = wire::UserDropped { issuer: issuer.clone(), id: id.clone() };
-                    plan.users.push(Body::UserDropped(dropped));
-                }
-            }
+                effect => effect,
+            };
+            self.plan_one(effect, caller, at_ms, &mut plan).await?;
         }
         Ok(plan)
     }
 
-    fn is_revoked(&self, intake: &Intake) -> bool {
+    async fn plan_one(
+        &self,
+        effect: &Effect,
+        caller: &Caller,
+        at_ms: UnixMillis,
+        plan: &mut Plan,
+    ) -> Result<(), ControlError> {
+        match effect {
+            Effect::Revoke(request) => match self.understand(request, caller, at_ms) {
+                Ok(intake) => plan.revoke.push(intake),
+                // Late, but right: there is nothing left to revoke.
+                Err(ControlError::Refused(refusal @ Refusal::CutoffTooOld)) => {
+                    plan.notes.push(refusal.to_string());
+                }
+                Err(error) => return Err(error),
+            },
+            Effect::RevokeOnce(request) => {
+                let intake = self.understand(request, caller, at_ms)?;
+                if self.is_revoked(&intake, caller, at_ms).await? {
+                    plan.notes.push("it is revoked already".into());
+                } else {
+                    plan.revoke.push(intake);
+                }
+            }
+            Effect::Reinstate { target, reason }
+            | Effect::ReinstateOwn { target, reason }
+            | Effect::UndoOwn { target, reason } => {
+                self.take_back_all(effect, target, reason, caller, at_ms, plan).await?;
+            }
+            // Of two times the outer one holds; nobody makes such.
+            Effect::AsOf(_, effect) => Box::pin(self.plan_one(effect, caller, at_ms, plan)).await?,
+            Effect::KeepUser(user) => plan.users.push(Body::UserKept(user.clone().into())),
+            Effect::DropUser { issuer, id } => {
+                let dropped = wire::UserDropped { issuer: issuer.clone(), id: id.clone() };
+                plan.users.push(Body::UserDropped(dropped));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing newer was said of the same; then this is the newest.
+    fn is_news(
+        &self,
+        (message, caller): (&Message, &Caller),
+        effect: &Effect,
+        (as_of_ms, at_ms): (UnixMillis, UnixMillis),
+        plan: &mut Plan,
+    ) -> Result<bool, ControlError> {
+        let Some(target) = effect.target() else { return Ok(true) };
+        let selector = self.understand(&NewRevocation::new(target.clone()), caller, at_ms)?.selector;
+        // Whatever is compared with a cut-off, now or then: it is one account.
+        let named: Vec<String> = selector
+            .requirements()
+            .map(|(field, value)| format!("{field}={}:{value}", value.len()))
+            .collect();
+        let about = MessageKey::of(message.inlet, &message.issuer, &named.join("\n"));
+        let last = self.inner.store.read(|state| state.last_word(about));
+        let newest =
+            plan.words.iter().filter(|(word, _)| *word == about).map(|(_, at_ms)| *at_ms).chain(last);
+        if newest.max().is_some_and(|newest| newest > as_of_ms) {
+            plan.notes.push("a newer message about this account came before".into());
+            return Ok(false);
+        }
+        plan.words.push((about, as_of_ms));
+        Ok(true)
+    }
+
+    /// Whether the caller has revoked just this, for as long at least: what others have revoked, they may take back.
+    async fn is_revoked(
+        &self,
+        intake: &Intake,
+        caller: &Caller,
+        at_ms: UnixMillis,
+    ) -> Result<bool, LogError> {
         let key = intake.selector.hash(&self.inner.store.log().identity().hash_key);
-        self.inner
-            .store
-            .read(|state| state.ledger().of_key(key).any(|(_, live)| live.cutoff == Cutoff::Always))
+        let versions: Vec<Version> = self.inner.store.read(|state| {
+            let live = state.ledger().of_key(key).filter(|(_, live)| live.cutoff == Cutoff::Always);
+            live.map(|(version, _)| version).take(MAX_EFFECTS).collect()
+        });
+        if versions.is_empty() {
+            return Ok(false);
+        }
+        let is_own = |by: &Actor| by.via == caller.via && by.name == caller.principal.name;
+        // From when each was made: whoever says the same again later does not mean longer.
+        let lasting = |expires_at: Option<UnixSeconds>, made_ms: UnixMillis| {
+            expires_at.map_or(UnixSeconds::MAX, |expires_at| expires_at.saturating_sub(made_ms / 1_000))
+        };
+        let wanted = lasting(intake.revoked.expires_at, at_ms);
+        let stories = self.stories(Search::Versions(versions)).await?;
+        Ok(stories.iter().any(|(revocation, _)| {
+            is_own(&revocation.created_by)
+                && lasting(revocation.expires_at, revocation.created_at_ms) >= wanted
+        }))
     }
 
     async fn take_back_all(

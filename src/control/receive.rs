@@ -133,7 +133,8 @@ impl Control {
         if self.is_repetition(key, at_ms) {
             return Ok(Received::Repeated);
         }
-        let Plan { revoke, reinstate, undo, users, notes } = self.plan(&message, caller, at_ms).await?;
+        let Plan { revoke, reinstate, undo, users, words, notes } =
+            self.plan(&message, caller, at_ms).await?;
         let understood: Vec<Result<Intake, ControlError>> = revoke.into_iter().map(Ok).collect();
         let brings_shapes = self.brings_shapes(&understood);
         let _shapes_turn = if brings_shapes { Some(self.inner.new_shapes.lock().await) } else { None };
@@ -155,7 +156,7 @@ impl Control {
             .map(|body| NewEvent { event: event(body, actor(), at_ms), key: None })
             .collect();
         let caused = u32::try_from(revoked.len() + others.len()).unwrap_or(u32::MAX);
-        let received = event(Body::Received(record(&message, caused, &notes)), actor(), at_ms);
+        let received = event(Body::Received(record(&message, caused, &notes, &words)), actor(), at_ms);
         let mut events = vec![NewEvent { event: received, key: None }];
         events.extend(revoked.into_iter().chain(others));
         let versions = self.commit(events, at_ms).await?;
@@ -181,7 +182,7 @@ impl Control {
         let message = kept(message);
         let at_ms = self.now_ms();
         let repeated = self.is_repetition(key_of(&message), at_ms);
-        let Plan { revoke, reinstate, undo, users: _, notes } = self.plan(&message, caller, at_ms).await?;
+        let Plan { revoke, reinstate, undo, notes, .. } = self.plan(&message, caller, at_ms).await?;
         let reinstate = reinstate.into_iter().map(|(id, _)| id).collect();
         let undo = undo.into_iter().map(|(id, _)| id).collect();
         Ok(Foreseen { repeated, revoke, reinstate, undo, notes })
@@ -234,7 +235,13 @@ fn key_of(message: &Message) -> Option<MessageKey> {
     message.id.as_ref().map(|id| MessageKey::of(message.inlet, &message.issuer, &id.text))
 }
 
-fn record(message: &Message, caused: u32, notes: &[String]) -> wire::Received {
+fn record(
+    message: &Message,
+    caused: u32,
+    notes: &[String],
+    words: &[(MessageKey, UnixMillis)],
+) -> wire::Received {
+    let words = words.iter().map(|(about, at_ms)| wire::Word { about: about.to_bytes(), at_ms: *at_ms });
     wire::Received {
         inlet: message.inlet.into(),
         issuer: message.issuer.clone(),
@@ -246,5 +253,6 @@ fn record(message: &Message, caused: u32, notes: &[String]) -> wire::Received {
         refusal: String::new(),
         detail: notes.join("; "),
         count: 0,
+        words: words.collect(),
     }
 }

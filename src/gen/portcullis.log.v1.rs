@@ -130,7 +130,7 @@ pub struct KeyDeleted {
 }
 /// A message that an inlet has received, and what became of it. The events that it caused were appended with it
 /// and are the next ones.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Received {
     /// The inlet's name.
     #[prost(string, tag = "1")]
@@ -162,6 +162,18 @@ pub struct Received {
     /// The messages that this stands for, where there were too many to write each down; else 0.
     #[prost(uint64, tag = "10")]
     pub count: u64,
+    /// What it says of accounts: an older word about one, should it come later, is passed over.
+    #[prost(message, repeated, tag = "11")]
+    pub words: ::prost::alloc::vec::Vec<Word>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Word {
+    /// Of whom: 16 bytes of a hash.
+    #[prost(bytes = "vec", tag = "1")]
+    pub about: ::prost::alloc::vec::Vec<u8>,
+    /// As of when, Unix milliseconds.
+    #[prost(uint64, tag = "2")]
+    pub at_ms: u64,
 }
 /// A user that an identity provider has told of by SCIM, as it is from now on: no more than subjects are found by.
 #[derive(Clone, PartialEq, ::prost::Message)]

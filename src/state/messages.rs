@@ -24,6 +24,18 @@ impl MessageKey {
         Self(key)
     }
 
+    /// As it is kept in the log.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// As it is kept in the log.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+
     /// A number below `bound`, the same for the same message.
     #[must_use]
     pub fn slot(&self, bound: usize) -> usize {

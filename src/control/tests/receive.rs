@@ -153,6 +153,59 @@ async fn once_is_once() {
     assert_eq!((second.revoked.len(), second.notes.len()), (0, 1));
 }
 
+/// What others have revoked, or what ends sooner, is no reason: they take it back, or it ends.
+#[tokio::test]
+async fn once_is_once_of_the_same_sender_and_for_as_long() {
+    let plane = Plane::new().await;
+    let again = |effects| Message { id: None, ..message("", effects) };
+    let disabled = || {
+        let request = NewRevocation { until_reinstated: true, ..NewRevocation::new(subject("alice")) };
+        Effect::RevokeOnce(request)
+    };
+    let others = Caller::issuer("scim", IDP);
+    plane.control.receive(again(vec![disable("alice")]), &others).await.unwrap();
+    assert_eq!(plane.applied(again(vec![disabled()])).await.revoked.len(), 1);
+    assert_eq!(plane.applied(again(vec![disabled()])).await.revoked.len(), 0);
+    // The other one takes its own back; this one holds.
+    let own = Effect::ReinstateOwn { target: subject("alice"), reason: String::new() };
+    plane.control.receive(again(vec![own]), &others).await.unwrap();
+    let alice = format!(r#"{{"iss":"{IDP}","sub":"alice","iat":{}}}"#, NOW_MS / 1_000 + 60);
+    assert!(plane.rejects(&alice).await.is_some());
+
+    let token = || Target::Token { issuer: IDP.into(), jti: "t".into() };
+    let soon = NewRevocation { expires_at: Some(NOW_MS / 1_000 + 60), ..NewRevocation::new(token()) };
+    plane.applied(again(vec![Effect::RevokeOnce(soon)])).await;
+    let longer = Effect::RevokeOnce(NewRevocation::new(token()));
+    assert_eq!(plane.applied(again(vec![longer.clone()])).await.revoked.len(), 1);
+    assert_eq!(plane.applied(again(vec![longer])).await.revoked.len(), 0);
+}
+
+/// Messages come late, again, and in any order.
+#[tokio::test]
+async fn an_older_word_about_an_account_takes_nothing_back() {
+    let as_of = |at_ms, effect| vec![Effect::AsOf(at_ms, Box::new(effect))];
+    let alice = format!(r#"{{"iss":"{IDP}","sub":"alice","iat":{}}}"#, NOW_MS / 1_000 + 60);
+    for (words, rejected) in [
+        (vec![(100, disable("alice")), (200, enable("alice"))], false),
+        (vec![(200, enable("alice")), (100, disable("alice"))], false),
+        (vec![(200, disable("alice")), (100, enable("alice"))], true),
+        (vec![(100, enable("alice")), (200, disable("alice"))], true),
+        (vec![(300, enable("alice")), (200, disable("bob")), (400, disable("alice"))], true),
+        (vec![(200, disable("alice")), (200, enable("alice"))], false),
+    ] {
+        let plane = Plane::new().await;
+        let count = words.len();
+        for (index, (at, effect)) in words.into_iter().enumerate() {
+            plane.applied(message(&format!("m{index}"), as_of(NOW_MS - 1_000 + at, effect))).await;
+        }
+        assert_eq!(plane.rejects(&alice).await.is_some(), rejected, "{:?}", plane.trail().await);
+        // A restart has not forgotten it.
+        let plane = plane.reopen().await;
+        let late = plane.applied(message("late", as_of(NOW_MS - 1_000, disable("alice")))).await;
+        assert_eq!((late.revoked.len(), late.notes.len()), (0, 1), "{count}");
+    }
+}
+
 #[tokio::test]
 async fn foreseeing_changes_nothing() {
     let plane = Plane::new().await;

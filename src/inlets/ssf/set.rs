@@ -123,7 +123,7 @@ fn identify(
     if now_ms / 1_000 > remember_until {
         return Err(JwtError::TooOld((now_ms / 1_000).saturating_sub(iat)).into());
     }
-    Ok(MessageId { text: jti.into(), remember_until })
+    Ok(MessageId { text: stream.message_id(jti), remember_until })
 }
 
 /// The names of the events, for the audit trail.
@@ -192,7 +192,8 @@ impl Context<'_> {
         match action {
             Action::Ignore | Action::Sessions => Vec::new(),
             Action::Reinstate => {
-                targets.map(|target| Effect::Reinstate { target, reason: reason.into() }).collect()
+                let enabled = |target| Effect::Reinstate { target, reason: reason.into() };
+                targets.map(|target| Effect::AsOf(at_ms, Box::new(enabled(target)))).collect()
             }
             // What the provider has issued until then, by its own clock.
             Action::CutOff => targets
@@ -205,15 +206,16 @@ impl Context<'_> {
                     })
                 })
                 .collect(),
-            Action::UntilReinstated => targets
-                .map(|target| {
+            Action::UntilReinstated => {
+                let disabled = |target| {
                     Effect::RevokeOnce(NewRevocation {
                         until_reinstated: true,
                         reason: reason.into(),
                         ..NewRevocation::new(target)
                     })
-                })
-                .collect(),
+                };
+                targets.map(|target| Effect::AsOf(at_ms, Box::new(disabled(target)))).collect()
+            }
         }
     }
 

@@ -86,6 +86,47 @@ async fn each_event_has_its_effect_where_nothing_is_chosen() {
     assert_eq!(rejected_as(&plane, of(now() + 600)).await, None);
 }
 
+/// Polls have no order, and a push that is tried again comes late.
+#[tokio::test]
+async fn the_newest_word_about_an_account_counts() {
+    let (issuer, plane) = stage("", "").await;
+    let say = async |jti: &str, name: &str, seconds_ago: u64| {
+        let event = json!({"event_timestamp": now() - seconds_ago});
+        let token = bare(&issuer, jti, &risc(name), event).claim("sub_id", iss_sub(&issuer, "alice"));
+        accepted(&push(&plane, token).await);
+    };
+    let alice = || json!({"iss": issuer.name(), "sub": "alice", "iat": now() + 600});
+    say("m1", "account-enabled", 10).await;
+    say("m2", "account-disabled", 20).await;
+    assert_eq!(rejected_as(&plane, alice()).await, None);
+    let notes = last_received(&plane).await;
+    assert!(notes["detail"].as_str().unwrap().contains("a newer message"), "{notes}");
+    say("m3", "account-disabled", 5).await;
+    say("m4", "account-enabled", 8).await;
+    assert!(rejected_as(&plane, alice()).await.is_some());
+    say("m5", "account-enabled", 1).await;
+    assert_eq!(rejected_as(&plane, alice()).await, None);
+}
+
+/// Two streams of one transmitter have ids of their own.
+#[tokio::test]
+async fn an_id_is_one_in_its_stream() {
+    let issuer = portcullis_testbed::Issuer::start().await.unwrap();
+    let plane = crate::support::setup().issuer(&issuer, crate::inlets::support::SETTINGS);
+    let plane = plane.config(&push_stream("idp", &issuer, "")).config(&push_stream("other", &issuer, ""));
+    let plane = plane.start().await.unwrap();
+    for (stream, sub) in [("idp", "alice"), ("other", "bob"), ("other", "carol")] {
+        let token = about(&issuer, "7", &caep("session-revoked"), sub).sign().unwrap();
+        let call = plane.api().post(&format!("/inlets/ssf/push/{stream}"));
+        let call = call.header("content-type", "application/secevent+jwt").body(token);
+        accepted(&call.send().await.unwrap());
+    }
+    let rejected = async |sub: &str| {
+        rejected_as(&plane, json!({"iss": issuer.name(), "sub": sub, "iat": now() - 5})).await.is_some()
+    };
+    assert!(rejected("alice").await && rejected("bob").await && !rejected("carol").await);
+}
+
 #[tokio::test]
 async fn what_follows_from_an_event_can_be_chosen() {
     let all = [

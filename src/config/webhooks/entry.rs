@@ -18,6 +18,12 @@ use crate::config::parse_duration;
 /// Most rules of a webhook, and most conditions of a rule.
 const MAX_RULES: usize = 100;
 
+/// How long an id is remembered: as long as senders try again.
+const REMEMBER: Duration = Duration::from_secs(7 * 86_400);
+/// How long a body is, where nothing but it tells messages apart: long enough for whoever tries again, short enough that
+/// the same can be said again in earnest.
+const REMEMBER_BODY: Duration = Duration::from_secs(600);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct WebhookEntry {
@@ -82,7 +88,8 @@ pub(in crate::config) fn webhook(
     if entry.id.is_some() && matches!(scheme, Scheme::Standard { .. }) {
         return Err(("webhooks.id", "the scheme `standard` has ids of its own: leave it out".into()));
     }
-    let week = Duration::from_secs(7 * 86_400);
+    let has_ids = entry.id.is_some() || matches!(scheme, Scheme::Standard { .. });
+    let remember = if has_ids { REMEMBER } else { REMEMBER_BODY };
     Ok(Webhook {
         name,
         issuer: entry.issuer,
@@ -91,7 +98,10 @@ pub(in crate::config) fn webhook(
         scheme,
         id: entry.id.map(|text| pointer(&text)).transpose().map_err(at("webhooks.id"))?,
         events: entry.events.map(|text| pointer(&text)).transpose().map_err(at("webhooks.events"))?,
-        remember: entry.remember.map_or(Ok(week), |text| duration(&text)).map_err(at("webhooks.remember"))?,
+        remember: entry
+            .remember
+            .map_or(Ok(remember), |text| duration(&text))
+            .map_err(at("webhooks.remember"))?,
         rules: entry.rules.into_iter().map(rule).collect::<Result<_, _>>()?,
     })
 }

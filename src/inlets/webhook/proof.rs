@@ -114,7 +114,9 @@ fn standard(
     if !decoded.any(|signature| is_signed(&webhook.secret, Hash::Sha256, &signed, &signature)) {
         return Err(Cause::Credential("no `v1` signature is one of id, timestamp and body with this secret"));
     }
-    Ok(MessageId { text: id.into(), remember_until: at.saturating_add(tolerance) })
+    // A sender that tries again keeps the id and takes a new timestamp.
+    let remembered = now.saturating_add(webhook.remember.as_secs());
+    Ok(MessageId { text: id.into(), remember_until: remembered.max(at.saturating_add(tolerance)) })
 }
 
 fn after_prefix<'a>(inbound: &'a Inbound, header: &str, prefix: &str) -> Result<&'a str, Cause> {
@@ -150,7 +152,13 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use axum::http::{HeaderMap, HeaderValue, Method};
+    use jsonwebtoken::EncodingKey;
+
     use super::*;
+    use crate::config::webhooks::SecretSource;
 
     #[test]
     fn hexadecimal_digits_are_bytes() {
@@ -158,6 +166,42 @@ mod tests {
         for wrong in ["0", "0g", "é", "+1", " 1"] {
             assert_eq!(from_hex(wrong), None, "{wrong}");
         }
+    }
+
+    /// A sender that tries again keeps the id and takes a new timestamp: it must be known long after the tolerance.
+    #[test]
+    fn a_standard_id_is_remembered_for_as_long_as_senders_try_again() {
+        let body = "{}";
+        let day = 86_400;
+        let webhook = Webhook {
+            name: "hook".into(),
+            issuer: "https://idp.example".into(),
+            secret_from: SecretSource::Variable("X".into()),
+            secret: Secret::new(b"secret".to_vec()),
+            scheme: Scheme::Standard { tolerance: Duration::from_secs(300) },
+            id: None,
+            events: None,
+            remember: Duration::from_secs(7 * day),
+            rules: Vec::new(),
+        };
+        let now = 1_000_000;
+        let key = EncodingKey::from_secret(b"secret");
+        let signed = format!("m1.{now}.{body}");
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).unwrap();
+        let signature = STANDARD.encode(URL_SAFE_NO_PAD.decode(signature).unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert("webhook-id", HeaderValue::from_static("m1"));
+        headers.insert("webhook-timestamp", now.to_string().parse().unwrap());
+        headers.insert("webhook-signature", format!("v1,{signature}").parse().unwrap());
+        let inbound = Inbound {
+            method: Method::POST,
+            headers,
+            path: String::new(),
+            query: String::new(),
+            body: body.into(),
+        };
+        let id = verify(&webhook, &inbound, now).unwrap().unwrap();
+        assert_eq!((id.text.as_str(), id.remember_until), ("m1", now + 7 * day));
     }
 
     #[test]

@@ -97,6 +97,8 @@ async fn standard_webhooks_are_taken_once() {
         (&json!("hook:m1"), &json!("webhook:hook"))
     );
     assert_eq!(signed.send(&plane, body).await.status, 204);
+    // Tried again later, with the same id and a new timestamp.
+    assert_eq!(Signed::new("m1", now() + 30, body).send(&plane, body).await.status, 204);
     assert_eq!(events(&plane, "revoked").await.len(), 1);
     // Clocks may differ by a minute, and more.
     for (id, at) in [("behind", now() - 60), ("ahead", now() + 60)] {

@@ -57,7 +57,8 @@ struct Cache {
     fetched_at_ms: Option<UnixMillis>,
     tried_at_ms: Option<UnixMillis>,
     /// The last attempts that messages asked for, newest last.
-    asked_ms: Vec<UnixMillis>,
+    /// The fetches of the last minute that messages have asked for, and the key that each was looked for.
+    asked: Vec<(UnixMillis, Option<String>)>,
     failure: Option<String>,
     clock_ahead_ms: Option<u64>,
 }
@@ -133,10 +134,11 @@ impl Directory {
         let known = provider.cache().keys.clone();
         let keys = match known.find(kid, algorithm) {
             Ok(_) => known,
-            Err(unknown) => match self.fetched_for(provider).await {
-                Some(keys) => keys,
+            Err(unknown) => match self.fetched_for(provider, kid).await {
+                Looked::Fetched(keys) => keys,
+                Looked::InVain => known,
                 // Its key may be a new one: it is worth sending again.
-                None => return Err(JwtError::FetchedTooOften(Box::new(unknown))),
+                Looked::TooOften => return Err(JwtError::FetchedTooOften(Box::new(unknown))),
             },
         };
         let missing = |unknown: JwtError| match (keys.is_empty(), provider.cache().failure.clone()) {
@@ -170,24 +172,27 @@ impl Directory {
         old && (!audiences.is_empty() || jwks_uri.is_some())
     }
 
-    /// The keys after a fetch that a message asks for; `None` when there have been too many.
-    async fn fetched_for(&self, provider: &Provider) -> Option<Arc<KeySet>> {
+    /// What comes of looking for a key that is not known, as a message asks for it.
+    async fn fetched_for(&self, provider: &Provider, kid: Option<&str>) -> Looked {
         let asked_at_ms = self.clock.now_ms();
         let _turn = provider.fetching.lock().await;
         {
             let mut cache = provider.cache();
             // Somebody else has tried meanwhile.
             if cache.tried_at_ms.is_some_and(|at| at >= asked_at_ms) {
-                return Some(Arc::clone(&cache.keys));
+                return Looked::Fetched(Arc::clone(&cache.keys));
             }
-            cache.asked_ms.retain(|at| asked_at_ms.saturating_sub(*at) < 60_000);
-            if cache.asked_ms.len() >= FETCHES_PER_MINUTE {
-                return None;
+            cache.asked.retain(|(at, _)| asked_at_ms.saturating_sub(*at) < 60_000);
+            if cache.asked.len() >= FETCHES_PER_MINUTE {
+                // One that was looked for within the minute, with success of the fetch, is known not to be there.
+                let in_vain =
+                    cache.failure.is_none() && cache.asked.iter().any(|(_, asked)| asked.as_deref() == kid);
+                return if in_vain { Looked::InVain } else { Looked::TooOften };
             }
-            cache.asked_ms.push(asked_at_ms);
+            cache.asked.push((asked_at_ms, kid.map(str::to_owned)));
         }
         self.fetch_in_turn(provider).await;
-        Some(Arc::clone(&provider.cache().keys))
+        Looked::Fetched(Arc::clone(&provider.cache().keys))
     }
 
     async fn fetch(&self, provider: &Provider) {
@@ -224,6 +229,16 @@ impl Directory {
             }
         }
     }
+}
+
+/// What has come of looking for a key.
+enum Looked {
+    /// These are there now.
+    Fetched(Arc<KeySet>),
+    /// It was looked for just before, and was not there.
+    InVain,
+    /// Others were looked for so often that it has to wait.
+    TooOften,
 }
 
 impl Provider {

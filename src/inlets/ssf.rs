@@ -77,8 +77,8 @@ async fn take(
     peer: String,
 ) -> Result<Received, Refused> {
     let heard = set::read(inlets, stream, raw).await?;
-    let jti = heard.reading.id.as_ref().map(|id| id.text.as_str());
-    if named.is_some() && named != jti {
+    let id = heard.reading.id.as_ref().map(|id| id.text.clone());
+    if named.is_some_and(|jti| id != Some(stream.message_id(jti))) {
         let cause = Cause::rule("jti_wrong", "it was delivered under another jti than it has");
         return Err(Refused { issuer: stream.settings.transmitter.clone(), ..Refused::unread(cause) });
     }

@@ -56,7 +56,6 @@ pub(super) async fn poll(
             answer => answer?,
         };
         stream.polled(inlets.control().time_ms());
-        pause.reset();
         let sets = match answer.get("sets") {
             Some(Json::Object(sets)) => sets.iter(),
             None => Default::default(),
@@ -70,8 +69,13 @@ pub(super) async fn poll(
             outcomes.add(inlets, stream, &url, jti, set.as_text().unwrap_or_default()).await;
         }
         if outcomes.held_back {
+            // What was decided is not asked for again.
+            if outcomes.has_any() {
+                transmitter.poll(&url, &last_word(&outcomes), LIMITS).await?;
+            }
             return Err(TransmitterError::HeldBack);
         }
+        pause.reset();
         if more {
             continue;
         }
@@ -86,7 +90,15 @@ pub(super) async fn poll(
 }
 
 fn question(outcomes: &Outcomes, short: bool) -> Value {
-    let mut question = json!({"maxEvents": MAX_EVENTS, "returnImmediately": short});
+    telling(outcomes, json!({"maxEvents": MAX_EVENTS, "returnImmediately": short}))
+}
+
+/// Section 2.2 of RFC 8936: to answer for events, and ask for none.
+fn last_word(outcomes: &Outcomes) -> Value {
+    telling(outcomes, json!({"maxEvents": 0, "returnImmediately": true}))
+}
+
+fn telling(outcomes: &Outcomes, mut question: Value) -> Value {
     if let Value::Object(members) = &mut question {
         if !outcomes.ack.is_empty() {
             members.insert("ack".into(), json!(outcomes.ack));
@@ -99,6 +111,10 @@ fn question(outcomes: &Outcomes, short: bool) -> Value {
 }
 
 impl Outcomes {
+    fn has_any(&self) -> bool {
+        !self.ack.is_empty() || !self.set_errs.is_empty()
+    }
+
     /// Takes an event in; what is durable, known already, or passed over is acknowledged.
     async fn add(&mut self, inlets: &Inlets, stream: &Stream, url: &str, jti: &str, raw: &str) {
         let taken = take(inlets, stream, raw, Some(jti), url.to_owned());

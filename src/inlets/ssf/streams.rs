@@ -20,6 +20,8 @@ pub(crate) struct Streams(Vec<Stream>);
 pub(crate) struct Stream {
     /// How it is configured.
     pub(crate) settings: config::Stream,
+    /// Whether its transmitter has others, with ids of their own.
+    has_siblings: bool,
     live: Mutex<Live>,
     /// When the transmitter last proved that events arrive.
     verified: watch::Sender<Option<UnixMillis>>,
@@ -84,8 +86,10 @@ impl std::fmt::Debug for Live {
 
 impl Streams {
     pub(crate) fn new(settings: &[config::Stream]) -> Self {
+        let all = settings;
         let stream = |settings: &config::Stream| Stream {
             settings: settings.clone(),
+            has_siblings: all.iter().filter(|other| other.transmitter == settings.transmitter).count() > 1,
             live: Mutex::default(),
             verified: watch::Sender::new(None),
             changed: Notify::new(),
@@ -111,6 +115,11 @@ impl Streams {
 }
 
 impl Stream {
+    /// What tells an event from the transmitter's others: RFC 8417 has its `jti` unique in a feed.
+    pub(super) fn message_id(&self, jti: &str) -> String {
+        if self.has_siblings { format!("{}/{jti}", self.settings.name) } else { jti.to_owned() }
+    }
+
     /// What is known of it now.
     pub(crate) fn live(&self) -> Live {
         self.lock().clone()

@@ -48,6 +48,28 @@ async fn a_stream_that_is_polled_is_verified_as_well() {
     }
 }
 
+/// Signed with a key that is gone: they are told to be wrong, and hold nobody up.
+#[tokio::test]
+async fn many_events_with_a_key_that_is_gone_do_not_stop_the_stream() {
+    let (transmitter, plane) = added("delivery = \"poll\"").await;
+    let gone: Vec<(String, String)> = (0..12)
+        .map(|index| format!("a{index:02}"))
+        .map(|jti| (jti.clone(), revoked(&transmitter, &jti)))
+        .collect();
+    transmitter.issuer().replace().await.unwrap();
+    // Has the new key fetched, and the old one forgotten.
+    transmitter.queue("z", revoked(&transmitter, "z"));
+    transmitter.until(|inner| inner.queue.is_empty()).await;
+    for (jti, set) in gone {
+        transmitter.queue(&jti, set);
+    }
+    transmitter.until(|inner| inner.queue.is_empty()).await;
+    let (acks, errors) = transmitter.with(|inner| (inner.acks.clone(), inner.errors.clone()));
+    assert_eq!((acks, errors.len()), (vec!["z".to_owned()], 12));
+    assert!(errors.values().all(|error| error["err"] == "invalid_key"), "{errors:?}");
+    assert!(is_rejected(&plane, &transmitter, "z").await);
+}
+
 fn revoked(transmitter: &Transmitter, jti: &str) -> String {
     about(transmitter.issuer(), jti, &caep("session-revoked"), jti).sign().unwrap()
 }

@@ -17,6 +17,9 @@ use crate::auth::Scope;
 use crate::control::{ControlError, Effect, NewRevocation, Received, Target};
 use crate::issuers::{Jws, JwtError};
 
+/// What a message says.
+const SIGNAL: &str = "token-revocation";
+
 /// The protocol.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Revoke;
@@ -79,8 +82,17 @@ impl Protocol for Revoke {
         StatusCode::OK.into_response()
     }
 
+    fn refused(&self, status: StatusCode, error: &'static str, refused: &Refused) -> Response {
+        match status {
+            StatusCode::OK => status.into_response(),
+            _ => super::oauth::refused(status, error, &refused.cause),
+        }
+    }
+
     fn error(&self, cause: &Cause) -> (StatusCode, &'static str) {
         match cause {
+            // Section 2.2: an invalid token is no error, for the client could do nothing about it.
+            Cause::Jwt(_) => (StatusCode::OK, ""),
             // Section 2.2.1 has the errors of RFC 6749 section 5.2, whatever the client has tried.
             Cause::Client { .. } => (StatusCode::UNAUTHORIZED, "invalid_client"),
             Cause::Scope { .. } | Cause::Control(ControlError::Scope(_) | ControlError::Issuer(_)) => {
@@ -101,13 +113,12 @@ async fn read(inbound: &Inbound, inlets: &Inlets) -> Result<Reading, Refused> {
         issuer: String::new(),
         // It may well come again; what is revoked already is not revoked twice.
         id: None,
-        signal: "token-revocation".into(),
+        signal: SIGNAL.into(),
         effects: Vec::new(),
         caller,
     };
     let revocation = match Token::read(raw) {
-        // Section 2.2: an invalid token is no error, for the client could do nothing about it.
-        Err(_) => return Ok(reading),
+        Err(_) => return Err(invalid(JwtError::Malformed("it is neither a JWT nor an opaque token").into())),
         Ok(Token::Opaque(_)) => NewRevocation::new(Target::TokenSha256 { hex: hash }),
         Ok(Token::Jwt(jwt)) => {
             let signed = Jws::parse(raw).map_err(Cause::from);
@@ -123,14 +134,18 @@ async fn read(inbound: &Inbound, inlets: &Inlets) -> Result<Reading, Refused> {
                     reading.issuer = issuer;
                     revocation
                 }
-                Err(Cause::Jwt(error)) if !error.is_temporary() => return Ok(reading),
-                Err(cause) => return Err(cause.into()),
+                Err(cause) => return Err(invalid(cause)),
             }
         }
     };
     let reason = "revoked by its client".into();
     reading.effects.push(Effect::RevokeOnce(NewRevocation { reason, ..revocation }));
     Ok(reading)
+}
+
+/// A token that is none: the client is answered as if it were revoked, and the audit trail has why it is not.
+fn invalid(cause: Cause) -> Refused {
+    Refused { signal: SIGNAL.into(), ..Refused::unread(cause) }
 }
 
 /// The configured issuer that has signed a JWT.

@@ -68,6 +68,8 @@ struct Heard<'a> {
     issued_at: UnixSeconds,
     /// For how long it is good.
     ttl: Option<Duration>,
+    /// How many entries it has.
+    length: usize,
     /// The entries that are not valid, by index, and whether only for now.
     rejected: Vec<(usize, TokenStatus)>,
     /// Entries of another status, which are passed over.
@@ -149,6 +151,9 @@ async fn hear<'a>(
             return Err(JwtError::ClaimType("status_list", "an object").into());
         }
         let entries = Entries::read(status_list)?;
+        if entries.is_empty() {
+            return Err(Cause::rule("list_empty", "the list has no entry"));
+        }
         let (max, mut rejected, mut others) = (list.settings.max_revoked, Vec::new(), 0_usize);
         for (index, status) in entries.not_valid() {
             match status.is_rejected() {
@@ -160,7 +165,8 @@ async fn hear<'a>(
                 false => others = others.saturating_add(1),
             }
         }
-        Ok(Heard { list, issued_at, ttl: ttl.map(Duration::from_secs), rejected, others })
+        let length = entries.len();
+        Ok(Heard { list, issued_at, ttl: ttl.map(Duration::from_secs), length, rejected, others })
     };
     verified.await.map_err(refused)
 }
@@ -170,7 +176,9 @@ impl Heard<'_> {
     fn changes(&self, held: &BTreeSet<usize>) -> Changes {
         let rejected: BTreeSet<usize> = self.rejected.iter().map(|(index, _)| *index).collect();
         let new = self.rejected.iter().filter(|(index, _)| !held.contains(index));
-        Changes { revoke: new.copied().collect(), undo: held.difference(&rejected).copied().collect() }
+        // Of what is beyond its end a list says nothing: it does not become valid there.
+        let valid = held.difference(&rejected).filter(|index| **index < self.length);
+        Changes { revoke: new.copied().collect(), undo: valid.copied().collect() }
     }
 
     /// What it says, for the audit trail.

@@ -156,7 +156,13 @@ pub(super) fn by_email(
         let why = "a subject is named by its e-mail address, which no SCIM user of the issuer has, and email_claim of the issuer says no claim that has it";
         return Err(SubjectError::Unknown(why.into()));
     };
-    Ok(vec![Target::Claims(vec![("iss".into(), issuer.issuer.clone()), (claim.clone(), address.into())])])
+    // Tokens have an address as the user has written it, or in small letters: the two are one mailbox everywhere.
+    let folded = address.to_lowercase();
+    let spellings = std::iter::once(address).chain((folded != address).then_some(folded.as_str()));
+    let of = |address: &str| {
+        Target::Claims(vec![("iss".into(), issuer.issuer.clone()), (claim.clone(), address.into())])
+    };
+    Ok(spellings.map(of).collect())
 }
 
 /// Whoever is known by a name: by the claim that the issuer's tokens have it in.

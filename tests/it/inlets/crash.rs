@@ -9,8 +9,8 @@ use portcullis_testbed::{Call, Client, ControlPlane, Issuer};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::support::{events, logout, stage};
-use crate::support::key;
+use super::support::{SETTINGS, events, logout, now, stage};
+use crate::support::{key, setup};
 
 const ROUNDS: usize = 3;
 const WRITERS: usize = 4;
@@ -113,6 +113,58 @@ async fn revoked_tokens() {
         call.header("content-type", "application/x-www-form-urlencoded").body(format!("token={token}"))
     };
     survives(plane, Arc::new(send), &[200], &[200]).await;
+}
+
+#[tokio::test]
+async fn global_token_revocations() {
+    const PATH: &str = "/inlets/global-token-revocation";
+    let issuer = Issuer::start().await.unwrap();
+    let url = "https://portcullis.example";
+    let plane =
+        setup().env("PORTCULLIS_INLETS_PUBLIC_URL", url).issuer(&issuer, SETTINGS).start().await.unwrap();
+    let send = move |api: Client, id: &str| {
+        let token = issuer.token().header("typ", "global-token-revocation+jwt").jti(id).sub("client");
+        let token = token.claim("aud", format!("{url}{PATH}")).sign().unwrap();
+        let subject = json!({"format": "iss_sub", "iss": issuer.name(), "sub": id});
+        api.post(PATH).bearer(&token).json(&json!({ "sub_id": subject }))
+    };
+    survives(plane, Arc::new(send), &[204], &[401]).await;
+}
+
+#[tokio::test]
+async fn keycloaks_logouts() {
+    let issuer = Issuer::start().await.unwrap();
+    let settings = format!("{SETTINGS}\nname = \"acme\"");
+    let plane = setup().issuer(&issuer, &settings).start().await.unwrap();
+    let send = move |api: Client, id: &str| {
+        let token = issuer.token().claim("id", id).claim("resource", "app").claim("action", "LOGOUT");
+        let token = token.claim("expiration", now() + 60).claim("keycloakSessionIds", json!([id]));
+        api.post("/inlets/keycloak/acme/k_logout").body(token.sign().unwrap())
+    };
+    survives(plane, Arc::new(send), &[204], &[403]).await;
+}
+
+#[tokio::test]
+async fn webhooks() {
+    let issuer = Issuer::start().await.unwrap();
+    let hook = format!(
+        "[[webhooks]]\nname = \"hr\"\nissuer = \"{}\"\nsecret_env = \"HR_SECRET\"\nscheme = \"token\"\n\
+         header = \"x-token\"\nid = \"/id\"\n[[webhooks.rules]]\naction = \"revoke\"\nkind = \"subject\"\nvalue = \"/id\"\n",
+        issuer.name()
+    );
+    let plane = setup()
+        .issuer(&issuer, "")
+        .config(&hook)
+        .env("HR_SECRET", "a-secret-of-the-hr-system")
+        .start()
+        .await
+        .unwrap();
+    let send = |api: Client, id: &str| {
+        api.post("/inlets/webhook/hr")
+            .header("x-token", "a-secret-of-the-hr-system")
+            .json(&json!({ "id": id }))
+    };
+    survives(plane, Arc::new(send), &[204], &[204]).await;
 }
 
 #[tokio::test]

@@ -66,6 +66,17 @@ async fn more_than_one_append_can_hold_is_taken_in_parts() {
     assert_eq!(rejected(&plane, &issuer, 10).await, [0, 1, 2, 3, 4, 5, 6, 8, 9]);
 }
 
+/// What is beyond its end is not valid because of that, and one without entries says nothing of anybody.
+#[tokio::test]
+async fn a_list_that_becomes_shorter_takes_nothing_back() {
+    let (issuer, shelf, plane) = stage(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 1]).await;
+    shelf.publish(token(&issuer, &[0, 0, 1])).await;
+    assert_eq!(rejected(&plane, &issuer, 12).await, [2, 9]);
+    shelf.put(answer(token(&issuer, &[])));
+    plane.log().wait_for("the list has no entry", PATIENCE).await.unwrap();
+    assert_eq!(rejected(&plane, &issuer, 12).await, [2, 9]);
+}
+
 #[tokio::test]
 async fn a_restart_does_nothing_twice_and_makes_up_for_what_was_missed() {
     let (issuer, shelf, mut plane) = stage(&[1, 2, 0, 0]).await;

@@ -181,7 +181,8 @@ impl Stream {
     }
 
     async fn confirm(&self, version: Version, digest: Vec<u8>) -> Result<()> {
-        let receipt = Receipt { version, digest, revocations: 0, rejections: Vec::new() };
+        let receipt =
+            Receipt { version, digest, revocations: 0, rejections: Vec::new(), ..Receipt::default() };
         self.to.send(EdgeMessage { message: Some(Said::Receipt(receipt)) }).await?;
         Ok(())
     }

@@ -14,12 +14,13 @@ use crate::extract;
 use crate::field::{ClaimPath, Kind};
 use crate::link::Link;
 use crate::live::{Live, StreamId, TokenId};
-use crate::policy::{Choice, Mode, Policy, Streams};
+use crate::policy::{Choice, Mode, Policy, Reports, Streams};
 use crate::shapes::Shapes;
 use crate::sync::{Store, Sync};
 use crate::tally::Tally;
 use crate::token::{Malformed, Token};
-use crate::verdict::{Code, Found, Freshness, Verdict, before_the_set, by_the_set, revoked};
+use crate::tries::Tries;
+use crate::verdict::{Code, Found, Freshness, Verdict, against, before_the_set, by_the_set, revoked};
 use crate::wire::edge::Refused;
 
 mod control_plane;
@@ -90,6 +91,7 @@ pub struct Gate {
     sync: Sync,
     live: Live,
     tally: Tally,
+    tries: Tries,
     /// Held requests, until when.
     held: BTreeMap<StreamId, Millis>,
     /// What released requests carry.
@@ -119,6 +121,7 @@ impl Gate {
             policy: Rc::new(policy),
             live: Live::new(secret),
             tally: Tally::default(),
+            tries: Tries::default(),
             held: BTreeMap::new(),
             parked: BTreeMap::new(),
             now,
@@ -263,7 +266,8 @@ impl Gate {
         }
     }
 
-    /// Decides. A stream that passes is remembered with its tokens until [`Gate::leave`].
+    /// Decides. A stream that passes is remembered with its tokens until [`Gate::leave`]. When the verdict is against a
+    /// revoked token, [`Gate::tried`] must follow.
     pub fn decide(&mut self, request: Request) -> (Verdict, Attached) {
         let Request { stream, found, attached } = request;
         let verdict = before_the_set(&self.policy, found).unwrap_or_else(|| {
@@ -278,11 +282,35 @@ impl Gate {
             self.held.remove(&stream);
             self.tally.decided(verdict);
         }
+        if let Verdict::Reject(Code::Revoked(_))
+        | Verdict::Observe(Code::Revoked(_))
+        | Verdict::Mark(Code::Revoked(_)) = verdict
+        {
+            self.remember(&attached);
+        }
         if matches!(verdict, Verdict::Hold | Verdict::Reject(_)) {
             self.detach(stream, &attached);
             return (verdict, Attached::default());
         }
         (verdict, attached)
+    }
+
+    /// Whether [`Gate::tried`] must be told of the request that was decided last.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.tries.is_asking()
+    }
+
+    /// What the request that was decided last asked for, and when that was.
+    pub fn tried(&mut self, target: Option<&[u8]>, now: Millis) {
+        self.tries.asked(target.filter(|_| self.policy.reports == Reports::Paths), now);
+    }
+
+    fn remember(&mut self, attached: &Attached) {
+        let Some(store) = self.sync.store() else { return };
+        let tokens = attached.iter().filter_map(|token| self.live.keys(token));
+        let keys = tokens.flat_map(|keys| against(&store.set, store.shapes.as_slice(), keys));
+        self.tries.against(keys.map(|(_, key)| key));
     }
 
     /// Whether a request is held.

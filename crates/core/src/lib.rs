@@ -36,6 +36,7 @@ pub mod shares;
 pub mod sync;
 pub mod tally;
 pub mod token;
+pub mod tries;
 pub mod verdict;
 pub mod wire;
 

@@ -34,6 +34,8 @@ pub struct Policy {
     pub exempt: Vec<String>,
     /// What a worker takes in.
     pub limits: Limits,
+    /// What the control plane is told of what revoked tokens ask for.
+    pub reports: Reports,
 }
 
 /// Where revocations come from.
@@ -154,6 +156,15 @@ pub enum Streams {
     Cut,
     /// Leaves them alone.
     Keep,
+}
+
+/// What the control plane is told of what revoked tokens ask for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reports {
+    /// How often, and at which paths.
+    Paths,
+    /// How often.
+    Counts,
 }
 
 /// What a rejection looks like.

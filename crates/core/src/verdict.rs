@@ -2,6 +2,7 @@
 
 use crate::claims::TokenKeys;
 use crate::field::{Kind, Shape};
+use crate::key::Key;
 use crate::policy::{Choice, Mode, Policy};
 use crate::set::RevocationSet;
 
@@ -150,12 +151,20 @@ fn in_mode(mode: Mode, code: Code) -> Verdict {
 /// Whether a token is revoked, and by what: the most specific kind when several match.
 #[must_use]
 pub fn revoked(set: &RevocationSet, shapes: &[Shape], token: &TokenKeys) -> Option<Kind> {
-    let matching = token.keys.iter().filter_map(|(key, shape)| {
+    against(set, shapes, token).map(|(kind, _)| kind).min()
+}
+
+/// The entries of the set that reject a token.
+pub fn against(
+    set: &RevocationSet,
+    shapes: &[Shape],
+    token: &TokenKeys,
+) -> impl Iterator<Item = (Kind, Key)> {
+    token.keys.iter().filter_map(|(key, shape)| {
         let cutoff = set.get(*key)?;
         let shape = shapes.get(*shape)?;
-        cutoff.rejects(token.time(shape.cutoff_claim())).then(|| shape.kind())
-    });
-    matching.min()
+        cutoff.rejects(token.time(shape.cutoff_claim())).then(|| (shape.kind(), *key))
+    })
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub(crate) struct Root {
 /// What a valid configuration has set up.
 struct Worker {
     gate: Rc<RefCell<Gate>>,
+    started: Instant,
     metrics: Metrics,
     control_plane: ControlPlane,
     /// The gRPC target of the control plane's cluster.
@@ -52,7 +53,7 @@ impl Root {
     }
 
     fn now(&self) -> Millis {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        request::since(self.started)
     }
 
     fn configure(&self) -> Result<Worker, String> {
@@ -71,6 +72,7 @@ impl Root {
         let gate = Gate::new(policy, identity, secret, random()?, self.now());
         Ok(Worker {
             gate: Rc::new(RefCell::new(gate)),
+            started: self.started,
             metrics: Metrics::new(random()?),
             control_plane,
             target,
@@ -172,7 +174,7 @@ impl Worker {
                 gate.leave(*stream, &portcullis_core::gate::Attached::default());
                 continue;
             }
-            let (verdict, attached) = request::decide(&mut gate, *stream);
+            let (verdict, attached) = request::decide(&mut gate, *stream, self.started);
             gate.park(*stream, attached);
             if verdict != Verdict::Hold
                 && request::act(&gate, verdict)
@@ -271,7 +273,7 @@ impl RootContext for Root {
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
         // Without a valid configuration Envoy never gets here; the SDK would panic, and Envoy fail closed.
         let worker = self.worker.as_ref()?;
-        Some(Box::new(http::Request::new(context, Rc::clone(&worker.gate))))
+        Some(Box::new(http::Request::new(context, Rc::clone(&worker.gate), self.started)))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -78,7 +78,13 @@ impl Edge {
     pub(crate) fn receipt(&self) -> Receipt {
         let store = self.sync.store().unwrap();
         let (version, revocations) = (store.version, store.set.len() as u64);
-        Receipt { version, digest: store.set.digest().into(), revocations, rejections: Vec::new() }
+        Receipt {
+            version,
+            digest: store.set.digest().into(),
+            revocations,
+            rejections: Vec::new(),
+            ..Receipt::default()
+        }
     }
 
     /// Takes what comes until a version is in force and confirmed.

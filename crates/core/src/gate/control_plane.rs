@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::{Effects, Gate, Note, read};
 use crate::live::TokenId;
+use crate::policy::Mode;
 use crate::sync::{Progress, SyncError};
 use crate::verdict::{Code, Freshness};
 use crate::wire::PROTOCOL;
@@ -32,8 +33,11 @@ impl Gate {
             self.give_up(&mut effects);
         } else if self.link.is_due(now) {
             effects.connect = true;
-        } else if self.link.is_up() && self.tally.has_rejections() {
-            effects.send.extend(self.receipt());
+        } else if self.link.is_up() && (self.tally.has_rejections() || !self.tries.is_empty()) {
+            let (tried, tried_more) = self.tries.take(self.policy.mode != Mode::Enforce, now);
+            effects
+                .send
+                .extend(self.receipt().map(|receipt| Receipt { tried, tried_more, ..receipt }).map(said));
         }
         effects.notes.extend(self.notes.tick(now));
         self.notes.limit(&mut effects.notes);
@@ -118,7 +122,7 @@ impl Gate {
             Progress::Confirmed => {
                 self.agree(effects);
                 // So that the control plane knows that this end lives too.
-                effects.send.extend(self.receipt());
+                effects.send.extend(self.receipt().map(said));
             }
             Progress::Replaced => {
                 self.reshape(effects);
@@ -132,7 +136,7 @@ impl Gate {
                 }
                 self.agreed = true;
                 self.agree(effects);
-                effects.send.extend(self.receipt());
+                effects.send.extend(self.receipt().map(said));
             }
             Progress::Changed { changes, reshaped, accepted_at } => {
                 if reshaped {
@@ -142,7 +146,7 @@ impl Gate {
                     self.judge(&touched, effects);
                 }
                 self.agree(effects);
-                effects.send.extend(self.receipt());
+                effects.send.extend(self.receipt().map(said));
                 effects.propagation = (accepted_at > 0).then(|| unix_millis.saturating_sub(accepted_at));
             }
         }
@@ -198,16 +202,22 @@ impl Gate {
         self.closed();
     }
 
-    fn receipt(&mut self) -> Option<Vec<u8>> {
+    // What was tried is told on a tick alone: only then is the time known to which it is related.
+    fn receipt(&mut self) -> Option<Receipt> {
         let store = self.sync.store()?;
-        let receipt = Receipt {
+        Some(Receipt {
             version: store.version,
             digest: store.set.digest().into(),
             revocations: store.set.len() as u64,
             rejections: self.tally.take_rejections(),
-        };
-        Some(encode(Edge::Receipt(receipt)))
+            tried: Vec::new(),
+            tried_more: 0,
+        })
     }
+}
+
+fn said(receipt: Receipt) -> Vec<u8> {
+    encode(Edge::Receipt(receipt))
 }
 
 fn encode(message: Edge) -> Vec<u8> {

@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{
-    Choice, ControlPlane, Limits, Mode, Policy, PolicyError, Reject, Staleness, Startup, Streams,
+    Choice, ControlPlane, Limits, Mode, Policy, PolicyError, Reject, Reports, Staleness, Startup, Streams,
     TokenSource, can_be_normalized,
 };
 use crate::extract::is_tchar;
@@ -37,6 +37,7 @@ pub(super) fn policy(configuration: &[u8]) -> Result<Policy, PolicyError> {
             "reject",
             "exempt",
             "limits",
+            "reports",
         ],
     )?;
     let policy = Policy {
@@ -51,6 +52,7 @@ pub(super) fn policy(configuration: &[u8]) -> Result<Policy, PolicyError> {
         reject: reject(&root)?,
         exempt: exempt(&root)?,
         limits: limits(&root)?,
+        reports: root.one_of("reports", REPORTS)?.unwrap_or(Reports::Paths),
     };
     // With a token in a cookie, a redirect into what is checked would come back here for ever.
     if let Some(url) = policy.reject.redirect.as_ref().filter(|url| url.starts_with('/'))
@@ -68,6 +70,7 @@ const CHOICES: &[(&str, Choice)] = &[("allow", Choice::Allow), ("deny", Choice::
 const MODES: &[(&str, Mode)] =
     &[("enforce", Mode::Enforce), ("observe", Mode::Observe), ("mark", Mode::Mark)];
 const STREAMS: &[(&str, Streams)] = &[("cut", Streams::Cut), ("keep", Streams::Keep)];
+const REPORTS: &[(&str, Reports)] = &[("paths", Reports::Paths), ("counts", Reports::Counts)];
 
 fn control_plane(root: &Section<'_>) -> Result<ControlPlane, PolicyError> {
     let Some(section) = root.section("control_plane", &["cluster", "token"])? else {

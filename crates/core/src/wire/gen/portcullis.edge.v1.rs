@@ -73,6 +73,12 @@ pub struct Receipt {
     pub revocations: u64,
     #[prost(message, repeated, tag = "4")]
     pub rejections: ::prost::alloc::vec::Vec<Rejections>,
+    /// What revoked tokens have asked for since the worker last told. Workers of before this field tell nothing.
+    #[prost(message, repeated, tag = "5")]
+    pub tried: ::prost::alloc::vec::Vec<Tried>,
+    /// Such requests for which the worker had no row left.
+    #[prost(uint64, tag = "6")]
+    pub tried_more: u64,
 }
 /// How often one code was the verdict since the last receipt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -85,6 +91,28 @@ pub struct Rejections {
     /// True when the mode let the request pass all the same (observe, mark).
     #[prost(bool, tag = "3")]
     pub passed: bool,
+}
+/// How often tokens that one entry of the set matches have asked for one path. A request whose tokens several entries
+/// match is in a row of each.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tried {
+    /// The entry's key, 11 bytes as in Entries.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    /// Of the request, without query or fragment and cut to 100 bytes; empty where the worker does not tell, or has told
+    /// enough different ones. Other bytes than printable ASCII are `?`.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+    /// True when the mode let the requests pass all the same (observe, mark).
+    #[prost(bool, tag = "4")]
+    pub passed: bool,
+    /// How long before the receipt the first and the last of them came: an edge's clock decides nothing.
+    #[prost(uint64, tag = "5")]
+    pub first_ms_ago: u64,
+    #[prost(uint64, tag = "6")]
+    pub last_ms_ago: u64,
 }
 /// The edge's set cannot be continued from what it was sent: start over with a snapshot.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -21,6 +21,7 @@ pub mod model;
 mod observe;
 mod openapi;
 mod query;
+mod report;
 mod revocations;
 mod ssf;
 mod status;
@@ -75,6 +76,7 @@ fn routes() -> OpenApiRouter<Inlets> {
         .routes(routes!(edges::list))
         .routes(routes!(events::list))
         .routes(routes!(events::verify))
+        .routes(routes!(report::read))
         .routes(routes!(issuers::list))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))

@@ -18,6 +18,7 @@ mod list;
 mod output;
 mod parse;
 mod remote;
+mod report;
 mod revoke;
 pub mod serve;
 mod show;
@@ -79,6 +80,8 @@ enum Verb {
     Edges(edges::Edges),
     /// Show the audit trail
     Events(events::Events),
+    /// Report whose access was ended, by whom, which edges enforce it, and what was tried afterwards
+    Report(report::Report),
     /// Revoke everything in a file of NDJSON, one revocation per line
     Import(import::Import),
     /// Create, list and delete API keys
@@ -120,6 +123,7 @@ impl Cli {
             Verb::Check(verb) => verb.run(remote, &out),
             Verb::Edges(verb) => verb.run(remote, &out),
             Verb::Events(verb) => verb.run(remote, &out),
+            Verb::Report(verb) => verb.run(remote, &out),
             Verb::Import(verb) => verb.run(remote, &out),
             Verb::Key(verb) => verb.run(remote, &out),
             Verb::Issuers(verb) => verb.run(remote, &out),

@@ -17,8 +17,9 @@ use ureq::{Agent, Body};
 
 use crate::api::model::{
     CapturedMessage, CheckAnswer, CheckRequest, Edges, Events, FilterModules, InletAnswer, Issuers, Keys,
-    NewKey, NewKeyAnswer, NewRevocation, NewStreamStatus, Problem, Revocation, RevocationAnswer, Revocations,
-    Secret, ServiceStatus, Stream, TakeBack, Verification, VerifyAnswer, VerifyRequest,
+    NewKey, NewKeyAnswer, NewRevocation, NewStreamStatus, Problem, Report, ReportedRevocation,
+    RevocationAnswer, Revocations, Secret, ServiceStatus, Stream, TakeBack, Verification, VerifyAnswer,
+    VerifyRequest,
 };
 
 pub use batch::BatchResults;
@@ -130,8 +131,13 @@ impl Client {
     }
 
     /// `GET /v1/revocations/{id}`.
-    pub fn revocation(&self, id: &str) -> Result<Answer<Revocation>, ClientError> {
+    pub fn revocation(&self, id: &str) -> Result<Answer<ReportedRevocation>, ClientError> {
         self.get(&format!("/v1/revocations/{}", segment(id)), &[])
+    }
+
+    /// `GET /v1/report`.
+    pub fn report(&self, span: Query<'_>) -> Result<Answer<Report>, ClientError> {
+        self.get("/v1/report", span)
     }
 
     /// `POST /v1/check`.

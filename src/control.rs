@@ -23,6 +23,7 @@ mod list;
 mod plan;
 mod receive;
 mod refuse;
+mod reports;
 mod request;
 mod revocation;
 mod story;
@@ -39,6 +40,7 @@ pub use error::{ControlError, Refusal};
 pub use plan::{Effect, MAX_EFFECTS};
 pub use receive::{Applied, Foreseen, Message, MessageId, Received, printable};
 pub use refuse::RefusedMessage;
+pub use reports::{ReportCursor, ReportRequest, ReportedRevocation};
 pub use request::{
     CheckSubject, EventFilter, Filter, NewKey, NewRevocation, Page, PageRequest, StatusFilter, Target,
 };
@@ -48,7 +50,7 @@ pub use revocation::{BadId, Revocation, RevocationId, Status};
 use crate::auth::{Actor, AuthError, Caller, Given, Principal, Scope};
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{self, Config, Issuers, Keys};
-use crate::edge::Registry;
+use crate::edge::{Registry, Tries};
 use crate::issuers::Directory;
 use crate::log::wire::event::Event as Body;
 use crate::log::{EventLog, LogError, NewEvent, Versions, wire};
@@ -76,6 +78,8 @@ pub struct Control {
 struct Inner {
     store: Arc<Store>,
     registry: Arc<Registry>,
+    tries: Arc<Tries>,
+    watched: reports::Watched,
     issuers: Issuers,
     keys: Keys,
     edge: config::Edge,
@@ -118,6 +122,8 @@ impl Control {
         let inner = Inner {
             store,
             registry: Arc::default(),
+            tries: Arc::default(),
+            watched: reports::Watched::default(),
             issuers: config.issuers.clone(),
             keys,
             edge: config.edge.clone(),
@@ -142,6 +148,7 @@ impl Control {
         crate::edge::Context {
             store: Arc::clone(&inner.store),
             registry: Arc::clone(&inner.registry),
+            tries: Arc::clone(&inner.tries),
             keys: inner.keys,
             settings: inner.edge.clone(),
             metrics: inner.metrics.clone(),

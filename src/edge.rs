@@ -9,11 +9,13 @@ mod refusal;
 mod registry;
 mod service;
 mod session;
+mod tried;
 
 pub use outgoing::Outgoing;
 pub use peer::Peer;
-pub use registry::Registry;
+pub use registry::{Enforced, Registry};
 pub use service::{Context, EdgeService, serve};
+pub use tried::Tries;
 
 /// The generated service of `proto/portcullis/edge/v1/edge.proto`.
 #[allow(

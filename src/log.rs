@@ -12,15 +12,19 @@ use portcullis_core::{HashKey, Key, Version};
 use prost::Message as _;
 use tokio::sync::mpsc;
 
+use crate::clock::UnixMillis;
+
 mod chain;
 mod event;
 mod lock;
+pub mod reports;
 mod sqlite;
 mod usage;
 
 pub use chain::{Head, HeadError, Verified};
 pub use event::{EventError, cutoff_of, selector_of, wire_requirements};
 pub use lock::DataDir;
+pub use reports::{Push, Reported, Reports, Tried};
 pub use sqlite::SqliteLog;
 pub use usage::{Disk, Usage};
 
@@ -62,7 +66,7 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// When the log cannot be read.
     fn read(&self, after: Version, limit: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 
-    /// Revocations with all events about them, newest first.
+    /// Revocations with all events about them, in the order of the search: newest first where it says nothing else.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -82,6 +86,22 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the log cannot be read.
     fn verify(&self, expected: Option<Head>) -> BoxFuture<'_, Result<Verified, LogError>>;
+
+    /// Keeps what edges say of revocations, beside the events, until the revocation is compacted away.
+    ///
+    /// # Errors
+    /// When the log cannot be written; then nothing of it is kept.
+    fn keep(&self, reports: Reports) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// What is kept about these revocations, in their order, each with the `rows` places at which most was tried.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn reported(
+        &self,
+        revocations: Vec<Version>,
+        rows: usize,
+    ) -> BoxFuture<'_, Result<Vec<Reported>, LogError>>;
 
     /// Versions at or below it may be missing events that have no effect any more.
     fn compacted(&self) -> Version;
@@ -153,6 +173,8 @@ pub enum Search {
     Before { version: Version, limit: usize },
     /// Those of any of these keys below a version, at most `limit`.
     Keys { keys: Vec<Key>, before: Version, limit: usize },
+    /// Those accepted in `from_ms..to_ms` and later than a time and version, at most `limit`, oldest first.
+    Between { from_ms: UnixMillis, to_ms: UnixMillis, after: (UnixMillis, Version), limit: usize },
 }
 
 /// See [`EventLog::follow`]: first the past, then what comes.

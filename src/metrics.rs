@@ -40,6 +40,8 @@ pub struct Metrics {
     pub dropped_subscribers: Counter,
     /// Times that a worker came back to say that the set is larger than it takes.
     pub refused_sets: Counter,
+    /// Requests by revoked tokens that no report names.
+    pub unassigned_tries: Counter,
     /// Credentials that were not accepted.
     pub failed_authentications: Counter,
     /// Times that the changed files of `[tls]` were found to be of no use.
@@ -115,6 +117,12 @@ impl Default for Metrics {
                 &mut all,
                 "refused_sets",
                 "Times that a worker did not take the set, which is larger than its limits.revocations",
+                Counter::default(),
+            ),
+            unassigned_tries: register(
+                &mut all,
+                "unassigned_tries",
+                "Requests by revoked tokens, as edges report them, that no report names",
                 Counter::default(),
             ),
             failed_authentications: register(

@@ -36,11 +36,15 @@ struct Inner {
     feed: Feed,
     // The last versions that were applied together, with the time of the newest.
     accepted: VecDeque<(Version, UnixMillis)>,
+    // Versions with revocations that were applied together and that nobody has taken yet.
+    pushed: Vec<(Version, Version, UnixMillis)>,
     failed: Option<LogError>,
 }
 
 /// Batches whose time of acceptance is remembered.
 const ACCEPTED: usize = 256;
+/// Pushes that wait to be taken; beyond it the newest grows.
+const MAX_PUSHED: usize = 4_096;
 
 /// How a feed is set up; see [`crate::config::Feed`] and [`crate::config::Edge`].
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +68,13 @@ impl Store {
     ) -> Result<(Arc<Self>, JoinHandle<()>), LogError> {
         let identity = log.identity().clone();
         let feed = Feed::new(identity.store_id, log.compacted(), feed.history, feed.heartbeat_ms);
-        let inner =
-            Inner { state: State::new(identity.hash_key), feed, accepted: VecDeque::new(), failed: None };
+        let inner = Inner {
+            state: State::new(identity.hash_key),
+            feed,
+            accepted: VecDeque::new(),
+            pushed: Vec::new(),
+            failed: None,
+        };
         let mut follower = log.follow(0).await?;
         let store: Arc<Self> = Arc::new(Store {
             inner: Mutex::new(inner),
@@ -78,6 +87,8 @@ impl Store {
         while let Some(records) = follower.past().await {
             store.apply(&records?)?;
         }
+        // What was pushed by another process is that one's to watch.
+        store.lock().pushed.clear();
         // What compaction has taken from the end of the log is not missed.
         store.lock().state.advance(last);
         store.metrics.version.set(i64::try_from(last).unwrap_or(i64::MAX));
@@ -151,6 +162,13 @@ impl Store {
         accepted.get(at).map(|(_, at_ms)| *at_ms)
     }
 
+    /// The versions with revocations that have been applied together since the last call: the first, the last, and when
+    /// they were accepted.
+    #[must_use]
+    pub fn take_pushed(&self) -> Vec<(Version, Version, UnixMillis)> {
+        std::mem::take(&mut self.lock().pushed)
+    }
+
     /// Starts a subscriber.
     #[must_use]
     pub fn subscribe(&self, position: Option<&Position>) -> Start {
@@ -190,7 +208,7 @@ impl Store {
         let Some((last, newest)) = events.last() else { return Ok(()) };
         let accepted_at_ms = UnixMillis::try_from(newest.at_ms).unwrap_or_default();
         let mut inner = self.lock();
-        let Inner { state, feed, accepted, .. } = &mut *inner;
+        let Inner { state, feed, accepted, pushed, .. } = &mut *inner;
         let from = state.version();
         let (mut changed, mut shapes): (Vec<Key>, Vec<Shape>) = (Vec::new(), Vec::new());
         for (version, event) in &events {
@@ -203,6 +221,13 @@ impl Store {
         accepted.push_back((*last, accepted_at_ms));
         if accepted.len() > ACCEPTED {
             accepted.pop_front();
+        }
+        if events.iter().any(|(_, event)| matches!(event.event, Some(wire::event::Event::Revoked(_)))) {
+            let is_full = pushed.len() >= MAX_PUSHED;
+            match pushed.last_mut().filter(|_| is_full) {
+                Some(newest) => newest.1 = *last,
+                None => pushed.push((from + 1, *last, accepted_at_ms)),
+            }
         }
         if feed.publish(state, from, changed, &shapes, accepted_at_ms) {
             self.metrics.deltas.inc();

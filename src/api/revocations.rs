@@ -11,7 +11,7 @@ use super::auth::Authenticated;
 use super::body::Payload;
 use super::convert;
 use super::error::ApiError;
-use super::model::{Kind, NewRevocation, Revocation, RevocationAnswer, Revocations};
+use super::model::{Kind, NewRevocation, ReportedRevocation, Revocation, RevocationAnswer, Revocations};
 use super::openapi::{CreateProblems, ItemProblems, QueryProblems};
 use super::query::{Id, Params, WaitParams, page};
 use crate::control::{self, Control, ControlError};
@@ -47,19 +47,19 @@ pub(super) async fn create(
 
 /// Find one revocation
 ///
-/// Scope `read`.
+/// With which edges enforce it, and what was tried with it afterwards. Scope `read`.
 #[utoipa::path(
     get, path = "/v1/revocations/{id}", operation_id = "read_revocation", tag = "revocations",
     params(("id" = String, Path, description = "The revocation's id")),
-    responses((status = 200, description = "The revocation", body = Revocation), ItemProblems),
+    responses((status = 200, description = "The revocation", body = ReportedRevocation), ItemProblems),
 )]
 pub(super) async fn read(
     State(control): State<Control>,
     Authenticated(caller): Authenticated,
     Id(id): Id,
-) -> Result<Json<Revocation>, ApiError> {
+) -> Result<Json<ReportedRevocation>, ApiError> {
     let id = id.parse().map_err(|_| ApiError::no_revocation(&id))?;
-    Ok(Json(control.get(id, &caller).await?.into()))
+    Ok(Json(control.get_reported(id, &caller).await?.into()))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -4,8 +4,8 @@ use clap::{Args, ValueEnum};
 
 use super::output::{Output, visible};
 use super::remote::Remote;
-use super::{Failure, show, table, time};
-use crate::api::model::{Kind, Moment, Revocation, Revocations, Status};
+use super::{Failure, report, show, table, time};
+use crate::api::model::{Kind, Moment, ReportedRevocation, Revocation, Revocations, Status};
 use crate::client::{Answer, Client};
 
 /// Arguments of `list`.
@@ -136,11 +136,14 @@ pub(super) fn rows(revocations: &[Revocation], now: Moment) -> String {
     table::text(rows)
 }
 
-fn one(revocation: &Revocation, now: Moment) -> String {
+fn one(reported: &ReportedRevocation, now: Moment) -> String {
+    let revocation = &reported.revocation;
     let mut lines = vec![visible(revocation.target())];
     lines.extend(show::details(revocation, now));
     lines.push(show::field("since", time::both(revocation.created_at, now)));
     let by = &revocation.created_by;
     lines.push(show::field("by", visible(format_args!("{} ({}, via {})", by.name, by.key, by.via))));
+    let (enforced, tried) = (report::enforced(reported.enforced.as_ref()), report::tried(&reported.tried));
+    lines.push(format!("{enforced}, {tried}"));
     lines.join("\n")
 }

@@ -27,12 +27,16 @@ impl Control {
         let mut compact = tokio::time::interval(COMPACT_EVERY);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return self.settle_refusals(true).await,
+                () = stop.cancelled() => {
+                    self.settle_refusals(true).await;
+                    return self.keep_reports(true).await;
+                }
                 _ = sweep.tick() => {
                     if let Err(error) = self.sweep().await {
                         warn!(%error, "what has expired could not be dropped; it will be tried again");
                     }
                     self.settle_refusals(false).await;
+                    self.keep_reports(false).await;
                     let forget_after = u64::try_from(self.inner.edge.forget_after.as_millis()).unwrap_or(u64::MAX);
                     self.inner.registry.forget(self.now_ms().saturating_sub(forget_after));
                 }

@@ -12,9 +12,13 @@ use super::hello::Hello;
 use crate::clock::UnixMillis;
 use crate::control::{EdgeReceipt, EdgeStatus, Edges, Receipts, RefusedSet};
 
+mod enforced;
 mod report;
 #[cfg(test)]
 mod tests;
+
+pub use enforced::Enforced;
+use enforced::Slowest;
 
 /// Receipts that are remembered per worker, for the time that a version took.
 const RECEIPTS: usize = 16;
@@ -41,6 +45,7 @@ struct Inner {
     edges: BTreeMap<String, Edge>,
     // How many connected workers enforce each version, so that the slowest is known at once.
     positions: BTreeMap<Version, usize>,
+    slowest: Slowest,
     // Edges without a connected worker, the one gone longest first.
     gone: BTreeSet<(UnixMillis, String)>,
     // Workers that may yet come back, by process and worker, the one gone longest first.
@@ -94,7 +99,7 @@ impl Registry {
         inner.last_stream += 1;
         let stream = inner.last_stream;
         inner.settle(now_ms);
-        let Inner { edges, positions, gone, lost, .. } = &mut *inner;
+        let Inner { edges, positions, slowest, gone, lost, .. } = &mut *inner;
         let edge = edges.entry(hello.process.clone()).or_insert_with(|| Edge {
             node: String::new(),
             filter_version: String::new(),
@@ -131,6 +136,7 @@ impl Registry {
             None => {}
         }
         *positions.entry(version).or_default() += 1;
+        slowest.note(positions, now_ms);
         drop(inner);
         self.tell();
         Worker { process: hello.process.clone(), worker: hello.worker.clone(), stream }
@@ -139,7 +145,7 @@ impl Registry {
     /// A worker's stream has ended. Whether it was the edge's last.
     pub(super) fn disconnect(&self, worker: &Worker, now_ms: UnixMillis) -> bool {
         let mut inner = self.lock();
-        let Inner { edges, positions, gone, lost, .. } = &mut *inner;
+        let Inner { edges, positions, slowest, gone, lost, .. } = &mut *inner;
         let Some(edge) = edges.get_mut(&worker.process) else { return false };
         let Some(entry) = edge.workers.get_mut(&worker.worker).filter(|entry| entry.stream == worker.stream)
         else {
@@ -147,6 +153,7 @@ impl Registry {
         };
         entry.gone_since_ms = Some(now_ms);
         leave(positions, entry.version);
+        slowest.note(positions, now_ms);
         lost.insert((now_ms, worker.process.clone(), worker.worker.clone()));
         let last = !edge.workers.values().any(Entry::is_connected);
         if last {
@@ -173,7 +180,7 @@ impl Registry {
         now_ms: UnixMillis,
     ) -> bool {
         let mut inner = self.lock();
-        let Inner { edges, positions, .. } = &mut *inner;
+        let Inner { edges, positions, slowest, .. } = &mut *inner;
         let Some(edge) = edges.get_mut(&worker.process) else { return false };
         let Some(entry) = edge.workers.get_mut(&worker.worker).filter(|entry| entry.stream == worker.stream)
         else {
@@ -186,6 +193,7 @@ impl Registry {
         if news {
             leave(positions, entry.version);
             *positions.entry(version).or_default() += 1;
+            slowest.note(positions, now_ms);
             entry.version = version;
             // It has taken a set since. Of the old one it also says what that has rejected.
             entry.refused = None;

@@ -22,6 +22,7 @@ use super::peer::Peer;
 use super::refusal::{Refusal, Refusals};
 use super::registry::Registry;
 use super::session;
+use super::tried::Tries;
 use super::wire::edge_server::{Edge, EdgeServer};
 use crate::auth::{self, Principal};
 use crate::clock::{Clock, UnixMillis};
@@ -43,6 +44,8 @@ pub struct Context {
     pub store: Arc<Store>,
     /// Who is there.
     pub registry: Arc<Registry>,
+    /// What revoked tokens have asked for.
+    pub tries: Arc<Tries>,
     /// The keys of the environment.
     pub keys: config::Keys,
     /// Time-outs and bounds.

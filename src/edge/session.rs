@@ -17,6 +17,7 @@ use super::outgoing::Sender;
 use super::refusal::Refusal;
 use super::registry::Worker;
 use super::service::Context;
+use super::tried::Row;
 use crate::auth::Principal;
 use crate::feed::{Start, Update};
 
@@ -255,7 +256,11 @@ async fn listen(
             Err(status) => return status,
         };
         match message {
-            Some(Message::Receipt(receipt)) => take(context, worker, hello, &receipt),
+            Some(Message::Receipt(receipt)) => {
+                if let Err(status) = take(context, worker, hello, receipt) {
+                    return status;
+                }
+            }
             Some(Message::SnapshotRequest(request)) => {
                 let reason: String =
                     request.reason.chars().filter(|char| !char.is_control()).take(200).collect();
@@ -268,7 +273,8 @@ async fn listen(
     }
 }
 
-fn take(context: &Context, worker: &Worker, hello: &Hello, receipt: &Receipt) {
+fn take(context: &Context, worker: &Worker, hello: &Hello, receipt: Receipt) -> Result<(), Status> {
+    let tried = Row::read(receipt.tried)?;
     for rejections in &receipt.rejections {
         let code = CODES.iter().find(|code| **code == rejections.code).copied().unwrap_or("other");
         context.metrics.rejected(code, rejections.passed, rejections.count);
@@ -277,6 +283,7 @@ fn take(context: &Context, worker: &Worker, hello: &Hello, receipt: &Receipt) {
             context.registry.rejected(worker, code, rejections.count);
         }
     }
+    tally(context, hello, tried, receipt.tried_more);
     let (version, digest) = context.store.read(|state| (state.version(), state.ledger().set().digest()));
     // The digest of an older version is not known any more; the edge has checked it against the delta.
     if receipt.version > version || (receipt.version == version && receipt.digest != Vec::from(digest)) {
@@ -286,10 +293,29 @@ fn take(context: &Context, worker: &Worker, hello: &Hello, receipt: &Receipt) {
             version = receipt.version,
             "a receipt that cannot be right"
         );
-        return;
+        return Ok(());
     }
     let now_ms = context.clock.now_ms();
     if context.registry.receipt(worker, receipt.version, receipt.revocations, now_ms) {
         context.observe(receipt.version, now_ms);
     }
+    Ok(())
+}
+
+/// Takes what was tried to the revocations that it is about: the strictest of each key is what edges enforce.
+fn tally(context: &Context, hello: &Hello, tried: Vec<Row>, more: u64) {
+    let mut left_out = more;
+    if !tried.is_empty() {
+        let strictest = |row: Row| (row.key, row);
+        let of_key: Vec<(Row, Option<Version>)> = context.store.read(|state| {
+            let ledger = state.ledger();
+            tried
+                .into_iter()
+                .map(strictest)
+                .map(|(key, row)| (row, ledger.of_key(key).next().map(|(at, _)| at)))
+                .collect()
+        });
+        left_out = left_out.saturating_add(context.tries.add(&hello.node, of_key, context.clock.now_ms()));
+    }
+    context.metrics.unassigned_tries.inc_by(left_out);
 }

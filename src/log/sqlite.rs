@@ -11,12 +11,13 @@ use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    DataDir, EventLog, Follower, Head, Identity, LogError, NewEvent, OpenError, Record, Search, Story,
-    Verified, Versions,
+    DataDir, EventLog, Follower, Head, Identity, LogError, NewEvent, OpenError, Record, Reported, Reports,
+    Search, Story, Verified, Versions,
 };
 
 mod open;
 mod reader;
+mod reports;
 mod row;
 mod schema;
 #[cfg(test)]
@@ -153,6 +154,18 @@ impl EventLog for SqliteLog {
 
     fn compact(&self, revocations: Vec<Version>, until: Version) -> BoxFuture<'_, Result<(), LogError>> {
         self.command(move |done| Command::Compact { revocations, until, done }).boxed()
+    }
+
+    fn keep(&self, reports: Reports) -> BoxFuture<'_, Result<(), LogError>> {
+        self.command(|done| Command::Keep { reports, done }).boxed()
+    }
+
+    fn reported(
+        &self,
+        revocations: Vec<Version>,
+        rows: usize,
+    ) -> BoxFuture<'_, Result<Vec<Reported>, LogError>> {
+        Self::query(&self.queries, move |done| Query::Reported { revocations, rows, done }).boxed()
     }
 
     fn verify(&self, expected: Option<Head>) -> BoxFuture<'_, Result<Verified, LogError>> {

@@ -117,6 +117,7 @@ fn the_verbs_of_the_contract_exist() {
         "check",
         "edges",
         "events",
+        "report",
         "import",
         "key",
         "config",

@@ -3,5 +3,6 @@
 mod access;
 mod catch_up;
 pub(crate) mod edge;
+mod reports;
 mod slow;
 mod stream;

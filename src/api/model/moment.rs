@@ -50,6 +50,12 @@ impl Moment {
         u64::try_from(self.0.as_second()).unwrap_or_default()
     }
 
+    /// With three digits of a second, always: columns line up, and sort as text.
+    #[must_use]
+    pub fn to_millis_text(self) -> String {
+        format!("{:.3}", self.0)
+    }
+
     fn from_signed(unix_seconds: i64) -> Result<Self, MomentError> {
         Timestamp::from_second(unix_seconds).map_err(|_| MomentError).and_then(Self::not_before_the_epoch)
     }
@@ -147,6 +153,13 @@ mod tests {
             serde_json::to_string(&Moment::from_seconds(1_700_000_000)).unwrap(),
             r#""2023-11-14T22:13:20Z""#
         );
+    }
+
+    #[test]
+    fn milliseconds_are_three_digits() {
+        let check = |millis, expect: &str| assert_eq!(Moment::from_millis(millis).to_millis_text(), expect);
+        check(1_700_000_000_250, "2023-11-14T22:13:20.250Z");
+        check(1_700_000_000_000, "2023-11-14T22:13:20.000Z");
     }
 
     #[test]

@@ -169,3 +169,60 @@ async fn nobody_waits_longer_than_the_process_lives() {
     registry.close();
     assert_eq!(waiting.await.unwrap().pending, 1);
 }
+
+#[test]
+fn how_far_many_versions_have_got_is_known_at_once() {
+    let registry = Registry::default();
+    let one = registry.connect(&hello("a", "1"), 4, 0);
+    let two = registry.connect(&hello("a", "2"), 4, 0);
+    let other = registry.connect(&hello("b", "1"), 4, 0);
+    registry.receipt(&one, 5, 1, 1_002);
+    registry.receipt(&other, 6, 1, 1_005);
+    registry.receipt(&two, 5, 1, 1_008);
+    let far = registry.enforced(&[(4, 900), (5, 1_000), (6, 1_000)], 1_100);
+    let all = |at_ms| Enforced { edges: 2, applied: 2, at_ms: Some(at_ms), missing: Vec::new() };
+    assert_eq!(far[..2], [all(900), all(1_008)]);
+    assert_eq!(far[2], Enforced { edges: 2, applied: 1, at_ms: None, missing: vec!["node-a".into()] });
+    registry.receipt(&one, 6, 1, 1_200);
+    registry.receipt(&two, 6, 1, 1_300);
+    assert_eq!(registry.enforced(&[(5, 1_000), (6, 1_000)], 2_000), [all(1_008), all(1_300)]);
+}
+
+#[test]
+fn an_edge_that_goes_lacks_what_comes_shortly_after() {
+    let registry = Registry::default();
+    let gone = registry.connect(&hello("a", "1"), 4, 0);
+    registry.connect(&hello("b", "1"), 5, 0);
+    registry.disconnect(&gone, 10_000);
+    let lacks = Enforced { edges: 2, applied: 1, at_ms: None, missing: vec!["node-a".into()] };
+    let late = 10_000 + GRACE_MS + 1;
+    let far = registry.enforced(&[(5, 10_001), (5, late)], late);
+    // One that went long before says nothing about it.
+    assert_eq!(far, [lacks, Enforced { edges: 1, applied: 1, at_ms: Some(late), missing: Vec::new() }]);
+    // It comes back, and counts from then on.
+    let back = registry.connect(&hello("a", "1"), 4, 40_000);
+    assert_eq!(registry.enforced(&[(5, 10_001)], 40_001)[0].applied, 1);
+    registry.receipt(&back, 5, 1, 40_050);
+    assert_eq!(registry.enforced(&[(5, 10_001)], 40_100)[0].at_ms, Some(40_050));
+}
+
+#[test]
+fn without_an_edge_nobody_enforces() {
+    assert_eq!(Registry::default().enforced(&[(1, 0)], 1), [Enforced::default()]);
+}
+
+#[test]
+fn ten_thousand_edges_and_thousands_of_pushes_take_no_time() {
+    let registry = Registry::default();
+    let workers: Vec<Worker> =
+        (0..10_000).map(|n| registry.connect(&hello(&n.to_string(), "1"), 0, 0)).collect();
+    let pushed: Vec<_> = (1..=4_096).map(|version| (version, version)).collect();
+    let began = std::time::Instant::now();
+    for worker in &workers {
+        registry.receipt(worker, 5_000, 1, 6_000);
+    }
+    let far = registry.enforced(&pushed, 6_001);
+    println!("{:?}", began.elapsed());
+    assert!(far.iter().all(|far| (far.edges, far.applied, far.at_ms) == (10_000, 10_000, Some(6_000))));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}

@@ -65,6 +65,8 @@ pub(super) fn writer(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection
         let pages = i64::try_from(max_bytes / page.max(1)).unwrap_or(i64::MAX).max(1);
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
+    // Nothing is written where it is there.
+    connection.execute_batch(schema::ADDED)?;
     Ok(connection)
 }
 
@@ -91,6 +93,7 @@ fn create(dir: &Path, path: &Path) -> Result<(), OpenError> {
         connection.pragma_update(None, "user_version", schema::FORMAT)?;
         let transaction = connection.transaction()?;
         transaction.execute_batch(schema::CREATE)?;
+        transaction.execute_batch(schema::ADDED)?;
         let start = Head::START.to_bytes();
         for (key, value) in [
             (schema::STORE_ID, &store_id[..]),

@@ -8,14 +8,29 @@ use rusqlite::{Connection, Params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::row::{self, to_sql};
-use super::{failure, open, schema};
-use crate::log::{Head, LogError, Record, Search, Story, Verified};
+use super::{failure, open, reports, schema};
+use crate::log::{Head, LogError, Record, Reported, Search, Story, Verified};
 
 /// What the thread is asked to do.
 pub(super) enum Query {
-    Read { after: Version, limit: usize, done: oneshot::Sender<Result<Vec<Record>, LogError>> },
-    Stories { search: Search, done: oneshot::Sender<Result<Vec<Story>, LogError>> },
-    Verify { expected: Option<Head>, done: oneshot::Sender<Result<Verified, LogError>> },
+    Read {
+        after: Version,
+        limit: usize,
+        done: oneshot::Sender<Result<Vec<Record>, LogError>>,
+    },
+    Stories {
+        search: Search,
+        done: oneshot::Sender<Result<Vec<Story>, LogError>>,
+    },
+    Reported {
+        revocations: Vec<Version>,
+        rows: usize,
+        done: oneshot::Sender<Result<Vec<Reported>, LogError>>,
+    },
+    Verify {
+        expected: Option<Head>,
+        done: oneshot::Sender<Result<Verified, LogError>>,
+    },
 }
 
 /// Records in one step of a replay.
@@ -35,6 +50,11 @@ pub(super) fn run(path: &Path, mut queries: mpsc::Receiver<Query>) {
             Query::Stories { search, done } => {
                 let _ = done
                     .send(connect(&mut connection, path).and_then(|connection| stories(connection, &search)));
+            }
+            Query::Reported { revocations, rows, done } => {
+                let _ = done.send(connect(&mut connection, path).and_then(|connection| {
+                    reports::about(connection, &revocations, rows).map_err(|error| failure(&error))
+                }));
             }
             Query::Verify { expected, done } => {
                 let verified = verify(path, expected, || !done.is_closed());
@@ -115,6 +135,15 @@ fn stories(connection: &Connection, search: &Search) -> Result<Vec<Story>, LogEr
             let sql = "SELECT version, checksum, payload FROM events WHERE version < ?1 AND kind = ?2
                        ORDER BY version DESC LIMIT ?3";
             records(connection, sql, (to_sql(*version), schema::REVOKED, count(*limit)))?
+        }
+        Search::Between { from_ms, to_ms, after, limit } => {
+            // The kind as it stands in the index `revoked_at`.
+            let sql = "SELECT version, checksum, payload FROM events
+                       WHERE kind = 10 AND at_ms >= ?1 AND at_ms < ?2 AND (at_ms > ?3 OR version > ?4)
+                       ORDER BY at_ms, version LIMIT ?5";
+            let from_ms = to_sql((*from_ms).max(after.0));
+            let params = (from_ms, to_sql(*to_ms), to_sql(after.0), to_sql(after.1), count(*limit));
+            records(connection, sql, params)?
         }
         Search::Keys { keys, before, limit } => {
             let mut found = Vec::new();

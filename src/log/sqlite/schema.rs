@@ -31,6 +31,32 @@ pub(super) const CREATE: &str = "
     CREATE INDEX sweeps ON events(version) WHERE kind = 13;
 ";
 
+/// What was added to the format later, for logs of before as well; an earlier build finds none of it in its way.
+///
+/// `tried` and `pushes` have what edges say ([`crate::log::reports`]). `revoked_at` finds revocations by their time.
+pub(super) const ADDED: &str = "
+    CREATE TABLE IF NOT EXISTS tried(
+        revocation INTEGER NOT NULL,
+        node TEXT NOT NULL,
+        path TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        passed INTEGER NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        PRIMARY KEY(revocation, node, path)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pushes(
+        last INTEGER PRIMARY KEY,
+        first INTEGER NOT NULL,
+        accepted_at_ms INTEGER NOT NULL,
+        edges INTEGER NOT NULL,
+        applied INTEGER NOT NULL,
+        applied_at_ms INTEGER,
+        missing TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS revoked_at ON events(at_ms) WHERE kind = 10;
+";
+
 /// How many low bits of a version are not part of its segment; the index `selectors` says the same.
 pub(super) const SEGMENT_BITS: u32 = 14;
 

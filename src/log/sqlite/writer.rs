@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::row::{Columns, checksum, from_sql, to_sql};
-use super::{failure, open, schema};
+use super::{failure, open, reports, schema};
 use crate::log::wire::event::Event as Body;
-use crate::log::{Head, LogError, NewEvent, Record, Versions, wire};
+use crate::log::{Head, LogError, NewEvent, Record, Reports, Versions, wire};
 
 /// What the thread is asked to do.
 pub(super) enum Command {
@@ -29,6 +29,10 @@ pub(super) enum Command {
     Compact {
         revocations: Vec<Version>,
         until: Version,
+        done: oneshot::Sender<Result<(), LogError>>,
+    },
+    Keep {
+        reports: Reports,
         done: oneshot::Sender<Result<(), LogError>>,
     },
 }
@@ -81,6 +85,10 @@ impl Writer {
                 }
                 Command::Compact { revocations, until, done } => {
                     let result = self.compact(&revocations, until).map_err(|error| failure(&error));
+                    let _ = done.send(result);
+                }
+                Command::Keep { reports, done } => {
+                    let result = self.keep(&reports).map_err(|error| failure(&error));
                     let _ = done.send(result);
                 }
             }
@@ -171,12 +179,19 @@ impl Writer {
                 }
             }
         }
+        reports::drop_about(&transaction, revocations)?;
         drop_sweeps(&transaction, compacted)?;
         fold(&transaction)?;
         set_meta(&transaction, schema::COMPACTED, &compacted.to_be_bytes())?;
         transaction.commit()?;
         self.compacted.store(compacted, Ordering::Release);
         Ok(())
+    }
+
+    fn keep(&mut self, reports: &Reports) -> rusqlite::Result<()> {
+        let transaction = self.connection()?.transaction()?;
+        reports::keep(&transaction, reports)?;
+        transaction.commit()
     }
 
     fn connection(&mut self) -> rusqlite::Result<&mut Connection> {

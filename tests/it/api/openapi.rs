@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{control_plane, get, text};
 
 /// Every call of the contract.
-const CALLS: [&str; 46] = [
+const CALLS: [&str; 47] = [
     "DELETE /inlets/scim/v2/Users/{id}",
     "DELETE /v1/keys/{id}",
     "DELETE /v1/ssf/{id}",
@@ -28,6 +28,7 @@ const CALLS: [&str; 46] = [
     "GET /v1/issuers",
     "GET /v1/keys",
     "GET /v1/openapi.json",
+    "GET /v1/report",
     "GET /v1/revocations",
     "GET /v1/revocations/{id}",
     "GET /v1/ssf/{id}",

@@ -31,6 +31,7 @@ async fn help_documents_the_exit_codes_and_hides_the_key() {
         "check",
         "edges",
         "events",
+        "report",
         "import",
         "key",
         "doctor",
@@ -53,7 +54,7 @@ async fn completions_are_there_for_the_usual_shells() {
 async fn the_manual_page_has_every_verb() {
     let page = stdout(&["man"]).await;
     assert!(page.contains(".TH portcullis 1"), "{page}");
-    for verb in ["REVOKE", "UNDO", "IMPORT", "KEY CREATE", "CONFIG ENVOY", "DOCTOR"] {
+    for verb in ["REVOKE", "UNDO", "REPORT", "IMPORT", "KEY CREATE", "CONFIG ENVOY", "DOCTOR"] {
         assert!(page.contains(&format!(".SH \"PORTCULLIS {verb}\"")), "{verb}");
     }
     assert!(!page.contains("very-secret"));

@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_core::Version;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::error::ControlError;
@@ -14,6 +15,7 @@ use super::{Control, require};
 use crate::auth::{Caller, Scope};
 use crate::clock::UnixMillis;
 use crate::log::{LogError, Push, Reported, Reports, Search, Tried};
+use crate::quiet::Quiet;
 
 /// A push that is not enforced everywhere by then is written down as it stands.
 const DUE_MS: UnixMillis = 15_000;
@@ -68,7 +70,10 @@ pub struct ReportRequest {
 
 /// The pushes that are watched.
 #[derive(Debug, Default)]
-pub(super) struct Watched(Mutex<Vec<Watch>>);
+pub(super) struct Watched {
+    pushes: Mutex<Vec<Watch>>,
+    failures: Quiet<()>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Watch {
@@ -81,7 +86,7 @@ struct Watch {
 impl Watched {
     // Nothing that can fail half-way happens under the lock.
     fn lock(&self) -> MutexGuard<'_, Vec<Watch>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,7 +197,9 @@ impl Control {
         );
         for reports in reports.into_iter().filter(|reports| !reports.is_empty()) {
             if let Err(error) = self.inner.store.log().keep(reports).await {
-                warn!(%error, "what edges have reported could not be kept: reports lack it");
+                if self.inner.watched.failures.is_due(None, (), Instant::now()) {
+                    warn!(%error, "what edges have reported could not be kept: reports lack it");
+                }
                 break;
             }
         }

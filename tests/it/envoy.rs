@@ -8,6 +8,7 @@ mod oidc_provider;
 mod outage;
 mod printed;
 pub(crate) mod reload;
+mod reports;
 mod status_list;
 mod streams;
 pub(crate) mod support;

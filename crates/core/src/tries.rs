@@ -115,8 +115,11 @@ mod tests {
         tries.asked(Some(target.as_bytes()), now);
     }
 
-    /// (key, path, count, first, last) of each row, and what had none.
-    fn told(tries: &mut Tries, now: Millis) -> (Vec<(u8, String, u64, u64, u64)>, u64) {
+    /// Key, path, count, and how long ago the first and the last were.
+    type Told = (u8, String, u64, u64, u64);
+
+    /// The rows, and what had none.
+    fn told(tries: &mut Tries, now: Millis) -> (Vec<Told>, u64) {
         let (rows, more) = tries.take(false, now);
         let row = |row: Tried| {
             assert_eq!((row.key.len(), row.passed), (11, false));

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
 
 use portcullis_core::Gate;
 use portcullis_core::gate::Attached;
@@ -16,14 +15,13 @@ use crate::request;
 pub(crate) struct Request {
     context: u32,
     gate: Rc<RefCell<Gate>>,
-    started: Instant,
     attached: Attached,
     held: bool,
 }
 
 impl Request {
-    pub(crate) fn new(context: u32, gate: Rc<RefCell<Gate>>, started: Instant) -> Self {
-        Self { context, gate, started, attached: Attached::default(), held: false }
+    pub(crate) fn new(context: u32, gate: Rc<RefCell<Gate>>) -> Self {
+        Self { context, gate, attached: Attached::default(), held: false }
     }
 
     /// A body or trailers of a held request wait with it. Envoy's `allow_on_headers_stop_iteration` lets them
@@ -51,7 +49,7 @@ impl HttpContext for Request {
         #[cfg(feature = "trap")]
         trap();
         let mut gate = self.gate.borrow_mut();
-        let (verdict, attached) = request::decide(&mut gate, self.context, self.started);
+        let (verdict, attached) = request::decide(&mut gate, self.context);
         self.attached = attached;
         self.held = verdict == Verdict::Hold;
         match verdict {

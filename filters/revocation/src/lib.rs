@@ -5,6 +5,7 @@
 
 use proxy_wasm::types::LogLevel;
 
+mod clock;
 mod host;
 mod http;
 mod metrics;

@@ -1,7 +1,6 @@
 //! Taking a request's tokens to the gate, for a request on its way as for one that was held.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use portcullis_core::extract::{Found, from_cookie, from_header, from_query};
 use portcullis_core::gate::{Attached, Gate, Request};
@@ -9,17 +8,17 @@ use portcullis_core::live::StreamId;
 use portcullis_core::policy::{Reports, TokenSource};
 use portcullis_core::reply::{Asked, details, mark, reject};
 use portcullis_core::verdict::{Code, Verdict};
-use portcullis_core::{ClaimPath, Millis, pairs};
+use portcullis_core::{ClaimPath, pairs};
 
-use crate::host;
+use crate::{clock, host};
 
 /// The header that tells the next filter in mode `mark`.
 const MARK_HEADER: &str = "x-portcullis";
 /// The filter state's name in the access log is `wasm.portcullis`.
 const FILTER_STATE: &str = "portcullis";
 
-/// Decides the effective stream's request. `started`: when the worker's own time began.
-pub(crate) fn decide(gate: &mut Gate, stream: StreamId, started: Instant) -> (Verdict, Attached) {
+/// Decides the effective stream's request.
+pub(crate) fn decide(gate: &mut Gate, stream: StreamId) -> (Verdict, Attached) {
     let _ = host::remove_request_header(MARK_HEADER);
     let policy = Rc::clone(gate.policy());
     let path = if policy.needs_path() { host::request_header(":path") } else { None };
@@ -35,14 +34,9 @@ pub(crate) fn decide(gate: &mut Gate, stream: StreamId, started: Instant) -> (Ve
     if gate.asks() {
         let read = || host::request_header(":path");
         let target = if policy.reports == Reports::Paths { path.or_else(read) } else { None };
-        gate.tried(target.as_deref(), since(started));
+        gate.tried(target.as_deref(), clock::now());
     }
     decided
-}
-
-/// The worker's own time.
-pub(crate) fn since(started: Instant) -> Millis {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn present(gate: &mut Gate, request: &mut Request, place: usize, source: &TokenSource, path: Option<&[u8]>) {

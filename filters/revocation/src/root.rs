@@ -3,20 +3,19 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Instant;
 
+use portcullis_core::Gate;
 use portcullis_core::gate::{Effects, Identity};
 use portcullis_core::live::{StreamId, Verified};
 use portcullis_core::policy::{ControlPlane, Policy, TokenSource};
 use portcullis_core::reply::Asked;
 use portcullis_core::sync::MAX_MESSAGE_BYTES;
 use portcullis_core::verdict::{Code, Verdict};
-use portcullis_core::{Gate, Millis};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::metrics::Metrics;
-use crate::{host, http, request};
+use crate::{clock, host, http, request};
 
 /// Ticks while something is waited for, and otherwise, milliseconds.
 const IMPATIENT: u32 = 50;
@@ -30,7 +29,6 @@ const PROCESS_KEY: &str = "portcullis.process";
 /// The root context.
 pub(crate) struct Root {
     context: u32,
-    started: Instant,
     worker: Option<Worker>,
     period: u32,
 }
@@ -38,7 +36,6 @@ pub(crate) struct Root {
 /// What a valid configuration has set up.
 struct Worker {
     gate: Rc<RefCell<Gate>>,
-    started: Instant,
     metrics: Metrics,
     control_plane: ControlPlane,
     /// The gRPC target of the control plane's cluster.
@@ -49,11 +46,7 @@ struct Worker {
 
 impl Root {
     pub(crate) fn new(context: u32) -> Self {
-        Self { context, started: Instant::now(), worker: None, period: 0 }
-    }
-
-    fn now(&self) -> Millis {
-        request::since(self.started)
+        Self { context, worker: None, period: 0 }
     }
 
     fn configure(&self) -> Result<Worker, String> {
@@ -69,10 +62,9 @@ impl Root {
             worker: format!("{:016x}", random()?),
             filter_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let gate = Gate::new(policy, identity, secret, random()?, self.now());
+        let gate = Gate::new(policy, identity, secret, random()?, clock::now());
         Ok(Worker {
             gate: Rc::new(RefCell::new(gate)),
-            started: self.started,
             metrics: Metrics::new(random()?),
             control_plane,
             target,
@@ -174,7 +166,7 @@ impl Worker {
                 gate.leave(*stream, &portcullis_core::gate::Attached::default());
                 continue;
             }
-            let (verdict, attached) = request::decide(&mut gate, *stream, self.started);
+            let (verdict, attached) = request::decide(&mut gate, *stream);
             gate.park(*stream, attached);
             if verdict != Verdict::Hold
                 && request::act(&gate, verdict)
@@ -261,7 +253,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let now = self.now();
+        let now = clock::now();
         self.step(|worker| {
             let mut gate = worker.gate.borrow_mut();
             let effects = gate.tick(now);
@@ -273,7 +265,7 @@ impl RootContext for Root {
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
         // Without a valid configuration Envoy never gets here; the SDK would panic, and Envoy fail closed.
         let worker = self.worker.as_ref()?;
-        Some(Box::new(http::Request::new(context, Rc::clone(&worker.gate), self.started)))
+        Some(Box::new(http::Request::new(context, Rc::clone(&worker.gate))))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -36,7 +36,6 @@ pub(in crate::cli) fn enforced(enforced: Option<&Enforced>) -> String {
     };
     let by = match (*edges, ms) {
         (0, _) => return styled(CAUTION, "enforced by no edge, because none was connected"),
-        (1, Some(ms)) => return styled(GOOD, format_args!("enforced by the one edge within {ms} ms")),
         (_, Some(ms)) => {
             return styled(GOOD, format_args!("enforced by {applied} of {edges} edges within {ms} ms"));
         }
@@ -126,7 +125,7 @@ mod tests {
             assert_eq!(plain(&enforced(Some(&Enforced { edges, applied, ms, missing }))), expect);
         };
         check(3, 3, Some(8), &[], "enforced by 3 of 3 edges within 8 ms");
-        check(1, 1, Some(8), &[], "enforced by the one edge within 8 ms");
+        check(1, 1, Some(8), &[], "enforced by 1 of 1 edges within 8 ms");
         check(0, 0, None, &[], "enforced by no edge, because none was connected");
         check(3, 1, None, &["b", "c"], "enforced by 1 of 3 edges, not by b, c");
         check(30, 1, None, &["b"], "enforced by 1 of 30 edges, not by b and 28 more");

@@ -199,7 +199,7 @@ async fn a_report_is_of_a_span_of_time_and_of_the_callers_issuers() {
     problem(&reply, 404, "not_found");
     let revoker = key(&plane, &["revoke"], &[]).await;
     let refused = plane.api().get("/v1/report?from=0").bearer(&revoker).send().await.unwrap();
-    problem(&refused, 403, "scope_missing");
+    problem(&refused, 403, "scope");
     for wrong in ["", "from=tomorrow", "from=2&to=1", "from=0&cursor=x", "from=0&limit=0", "from=0&since=1"] {
         problem(&get(&plane, &format!("/v1/report?{wrong}")).await, 400, "invalid_query");
     }
@@ -228,8 +228,8 @@ async fn a_report_is_sentences_json_or_a_sheet_that_runs_nothing() {
     assert_eq!(
         ran.stdout,
         format!(
-            "{id}: session =1+1 of {ISSUER} was revoked at {at} by environment (left, \"for good\"), enforced by the one \
-             edge within {ms} ms, tried 14 more times (13 at /payments, 1 at @SUM(A1)) until {until}\n"
+            "{id}: session =1+1 of {ISSUER} was revoked at {at} by env-admin (left, \"for good\"), enforced by 1 of 1 \
+             edges within {ms} ms, tried 14 more times (13 at /payments, 1 at @SUM(A1)) until {until}\n"
         )
     );
     assert!([at, until].iter().all(|time| time.len() == "2026-11-26 10:02:03.120Z".len()), "{at} {until}");
@@ -242,7 +242,7 @@ async fn a_report_is_sentences_json_or_a_sheet_that_runs_nothing() {
     assert!(lines[0].starts_with("id,revoked_at,kind,issuer,value,reason,by,"), "{sheet}");
     assert!(lines[1].starts_with(&format!("{id},")), "{sheet}");
     assert!(
-        lines[1].contains(&format!(",session,{ISSUER},'=1+1,\"left, \"\"for good\"\"\",environment,")),
+        lines[1].contains(&format!(",session,{ISSUER},'=1+1,\"left, \"\"for good\"\"\",env-admin,")),
         "{sheet}"
     );
     assert!(lines[1].contains(&format!(",1,1,{ms},,14,0,")), "{sheet}");

@@ -289,6 +289,8 @@ impl World {
         let mut request = Request::new(stream);
         self.gate.present(&mut request, Ok(Some(raw.as_str().into())));
         let (verdict, attached) = self.gate.decide(request);
+        assert_eq!(self.gate.asks(), matches!(verdict, Verdict::Reject(Code::Revoked(_))), "{bearer:?}");
+        self.gate.tried(Some(raw.as_bytes()), self.now);
         let until = self.held.get(&stream).map_or(self.now + HOLD, |(_, until)| *until);
         let expect = match (self.gate.freshness(), self.enforced().rejects(bearer)) {
             (Freshness::NeverSynced, _) if self.now < until => Verdict::Hold,

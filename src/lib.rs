@@ -5,7 +5,8 @@
 //! means, and appends an event to the [`log`]. The log makes it durable and hands it, with its version, to
 //! [`store`], which applies it to the [`state`] and has [`feed`] encode what has changed, once for everybody.
 //! [`inlets`] do the same for identity providers' messages, which [`issuers`] verifies: `control::receive` is
-//! their way in. [`edge`] sends that to every worker and takes the receipts that `control` waits for.
+//! their way in. [`edge`] sends that to every worker and takes the receipts that `control` waits for, and that
+//! `control::reports` sums up with what was tried since.
 //!
 //! The log is the truth: the state, the feed and everything that is listed are derived from it. Only `log`
 //! touches the database. Time comes from [`clock`], settings from [`config`]; [`tls`] guards the ports, [`system`]

@@ -40,7 +40,8 @@ pub(super) async fn read(
     Authenticated(caller): Authenticated,
     Params(params): Params<ReportParams>,
 ) -> Result<Json<Report>, ApiError> {
-    let to = params.to.unwrap_or_else(|| Moment::from_millis(control.time_ms()));
+    // What was made in this very millisecond is of the past.
+    let to = params.to.unwrap_or_else(|| Moment::from_millis(control.time_ms().saturating_add(1)));
     if params.from > to {
         return Err(ApiError::query("from", "not later than `to`"));
     }

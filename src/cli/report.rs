@@ -37,8 +37,7 @@ impl Report {
             return Err(Failure::usage("--csv and --json exclude each other"));
         }
         let client = remote.client()?;
-        // Fixed here, so that every page is of the same span.
-        let to = self.to.unwrap_or_else(Moment::now);
+        let mut to = self.to;
         let (mut cursor, mut count, mut tried_count) = (None, 0_u64, 0_u64);
         if self.csv {
             out.bytes(&sheet::headings())?;
@@ -46,7 +45,7 @@ impl Report {
         loop {
             let answer = client.report(&[
                 ("from", Some(self.from.to_string())),
-                ("to", Some(to.to_string())),
+                ("to", to.map(|to| to.to_string())),
                 ("limit", Some(PAGE.to_owned())),
                 ("cursor", cursor),
             ])?;
@@ -54,6 +53,8 @@ impl Report {
                 out.line(answer.text().trim_end())?;
             }
             let page = answer.read()?;
+            // By the control plane's clock, and every page is of the same span.
+            to = Some(page.to);
             for reported in &page.revocations {
                 count += 1;
                 tried_count += u64::from(reported.tried.count > 0);
@@ -68,7 +69,7 @@ impl Report {
                 break;
             }
         }
-        let span = format!("from {} to {}", words::time(self.from), words::time(to));
+        let span = format!("from {} to {}", words::time(self.from), to.map(words::time).unwrap_or_default());
         out.note(match count {
             0 => format!("no revocations {span}"),
             1 => format!("1 revocation {span}, {tried_count} tried afterwards"),

@@ -76,11 +76,11 @@ pub(super) struct Watched {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Watch {
-    first: Version,
-    last: Version,
-    at_ms: UnixMillis,
-    written: bool,
+pub(super) struct Watch {
+    pub(super) first: Version,
+    pub(super) last: Version,
+    pub(super) at_ms: UnixMillis,
+    pub(super) written: bool,
 }
 
 impl Watched {
@@ -160,7 +160,7 @@ impl Control {
     }
 
     /// The pushes that are watched, with what has been pushed since.
-    fn watch(&self) -> MutexGuard<'_, Vec<Watch>> {
+    pub(super) fn watch(&self) -> MutexGuard<'_, Vec<Watch>> {
         let mut watched = self.inner.watched.lock();
         let pushed = self.inner.store.take_pushed().into_iter();
         watched.extend(pushed.map(|(first, last, at_ms)| Watch { first, last, at_ms, written: false }));
@@ -196,11 +196,12 @@ impl Control {
             tried.chunks(MAX_KEPT).map(|tried| Reports { tried: tried.to_vec(), pushes: Vec::new() }),
         );
         for reports in reports.into_iter().filter(|reports| !reports.is_empty()) {
+            let requests = reports.tried.iter().map(|tried| tried.count).sum();
             if let Err(error) = self.inner.store.log().keep(reports).await {
                 if self.inner.watched.failures.is_due(None, (), Instant::now()) {
                     warn!(%error, "what edges have reported could not be kept: reports lack it");
                 }
-                break;
+                self.inner.metrics.unassigned_tries.inc_by(requests);
             }
         }
         // Only now, so that nobody asks in between for what is neither watched nor kept.

@@ -4,6 +4,7 @@ use portcullis_core::json::Json;
 use portcullis_core::{Cutoff, Kind};
 use tempfile::TempDir;
 
+use super::reports::Watch;
 use super::*;
 use crate::log::{DataDir, SqliteLog};
 
@@ -11,6 +12,7 @@ mod audit;
 mod keys;
 mod list;
 mod receive;
+mod reports;
 mod revoke;
 mod upkeep;
 mod users;

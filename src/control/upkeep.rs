@@ -11,7 +11,7 @@ use super::{Control, event};
 use crate::auth::Actor;
 use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
-use crate::log::{LogError, NewEvent, Record, Search, wire};
+use crate::log::{LogError, NewEvent, Record, Reports, Search, wire};
 
 /// How often expiries are looked for: what has expired is rejected for so long at most.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -23,6 +23,10 @@ const STEP: usize = 1_000;
 impl Control {
     /// Keeps house until `stop`.
     pub async fn keep_house(self, stop: CancellationToken) {
+        // A log of an earlier release gets what it lacks now, and not when somebody revokes.
+        if let Err(error) = self.inner.store.log().keep(Reports::default()).await {
+            warn!(%error, "the log cannot be written");
+        }
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         let mut compact = tokio::time::interval(COMPACT_EVERY);
         loop {

@@ -10,7 +10,7 @@
 //! [`Verdict`]. Whoever embeds it brings the time, the bytes and the sockets.
 //!
 //! Reading order: [`field`], [`selector`], [`key`], [`cutoff`], [`set`], [`ledger`]; then [`extract`],
-//! [`token`], [`shapes`], [`claims`]; then [`policy`], [`verdict`], [`live`], [`link`], [`sync`], [`gate`], [`reply`]; and [`wire`].
+//! [`token`], [`shapes`], [`claims`]; then [`policy`], [`verdict`], [`tries`], [`live`], [`link`], [`sync`], [`gate`], [`reply`]; and [`wire`].
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -55,7 +55,7 @@ fn a_request_costs_what_its_token_makes_it_cost() {
     check("a repeated token", &innocent, State::Finished, 1, 2, 9_300);
     // What the client asked decides about the reply, the access log is told, and the control plane of the path.
     check("a first rejected token", &revoked, State::Replied, 5, 9, 66_000);
-    check("a repeated rejected token", &revoked, State::Replied, 5, 9, 28_000);
+    check("a repeated rejected token", &revoked, State::Replied, 5, 9, 27_000);
     check("a malformed token", "a.b,c", State::Replied, 4, 7, 20_600);
     check("an opaque token", "opaque", State::Finished, 1, 2, 9_800);
 }

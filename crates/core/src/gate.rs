@@ -14,18 +14,19 @@ use crate::extract;
 use crate::field::{ClaimPath, Kind};
 use crate::link::Link;
 use crate::live::{Live, StreamId, TokenId};
-use crate::policy::{Choice, Mode, Policy, Reports, Streams};
+use crate::policy::{Choice, Mode, Policy, Streams};
 use crate::shapes::Shapes;
 use crate::sync::{Store, Sync};
 use crate::tally::Tally;
 use crate::token::{Malformed, Token};
 use crate::tries::Tries;
-use crate::verdict::{Code, Found, Freshness, Verdict, against, before_the_set, by_the_set, revoked};
+use crate::verdict::{Code, Found, Freshness, Verdict, before_the_set, by_the_set, revoked};
 use crate::wire::edge::Refused;
 
 mod control_plane;
 mod effects;
 mod notes;
+mod tried;
 
 pub use effects::{Effects, Note};
 use notes::Notes;
@@ -293,24 +294,6 @@ impl Gate {
             return (verdict, Attached::default());
         }
         (verdict, attached)
-    }
-
-    /// Whether [`Gate::tried`] must be told of the request that was decided last.
-    #[must_use]
-    pub fn asks(&self) -> bool {
-        self.tries.is_asking()
-    }
-
-    /// What the request that was decided last asked for, and when that was.
-    pub fn tried(&mut self, target: Option<&[u8]>, now: Millis) {
-        self.tries.asked(target.filter(|_| self.policy.reports == Reports::Paths), now);
-    }
-
-    fn remember(&mut self, attached: &Attached) {
-        let Some(store) = self.sync.store() else { return };
-        let tokens = attached.iter().filter_map(|token| self.live.keys(token));
-        let keys = tokens.flat_map(|keys| against(&store.set, store.shapes.as_slice(), keys));
-        self.tries.against(keys.map(|(_, key)| key));
     }
 
     /// Whether a request is held.

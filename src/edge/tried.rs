@@ -49,10 +49,12 @@ impl Row {
         let key = <[u8; KEY_BYTES]>::try_from(key)
             .map_err(|_| Status::invalid_argument("tried.key has 11 bytes"))?;
         // Shown to operators.
-        if path.len() > MAX_PATH_BYTES || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let bound = format!("tried.path has at most {MAX_PATH_BYTES} printable characters");
-            return Err(Status::invalid_argument(bound));
-        }
+        let path = String::from_utf8(path).ok();
+        let path = path
+            .filter(|path| path.len() <= MAX_PATH_BYTES && path.bytes().all(|byte| byte.is_ascii_graphic()));
+        let path = path.ok_or_else(|| {
+            Status::invalid_argument(format!("tried.path has at most {MAX_PATH_BYTES} printable characters"))
+        })?;
         if !(1..=MAX_COUNT).contains(&count) || first_ms_ago < last_ms_ago {
             return Err(Status::invalid_argument("tried counts something, the first not after the last"));
         }

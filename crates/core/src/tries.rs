@@ -1,7 +1,6 @@
 //! What revoked tokens have asked for, until the control plane is told: counted by the key that stood against them
 //! and the path, within bounds that no client moves.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::Millis;
@@ -20,29 +19,23 @@ pub const MAX_PATH_BYTES: usize = 100;
 /// The requests that no report has told yet.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
-    rows: Vec<Row>,
+    /// Until they are taken, with the times of the first and the last in place of their ages.
+    rows: Vec<Tried>,
     more: u64,
     /// What stood against the request that was decided last.
     keys: Vec<Key>,
 }
 
-#[derive(Debug)]
-struct Row {
-    key: Key,
-    path: String,
-    count: u64,
-    first: Millis,
-    last: Millis,
-}
-
 impl Tries {
-    /// What stands against a request; [`Tries::asked`] must follow.
-    pub(crate) fn against(&mut self, keys: impl Iterator<Item = Key>) {
+    /// Something stands against the request that is being decided; [`Tries::asked`] must follow.
+    pub(crate) fn begin(&mut self) {
         self.keys.clear();
-        for key in keys {
-            if self.keys.len() < MAX_KEYS && !self.keys.contains(&key) {
-                self.keys.push(key);
-            }
+    }
+
+    /// A key that does.
+    pub(crate) fn against(&mut self, key: Key) {
+        if self.keys.len() < MAX_KEYS && !self.keys.contains(&key) {
+            self.keys.push(key);
         }
     }
 
@@ -53,22 +46,34 @@ impl Tries {
 
     /// What that request asked for.
     pub(crate) fn asked(&mut self, target: Option<&[u8]>, now: Millis) {
-        let path = target.map(path).unwrap_or_default();
-        for key in core::mem::take(&mut self.keys) {
-            self.count(key, &path, now);
+        let path = path(target.unwrap_or_default());
+        while let Some(key) = self.keys.pop() {
+            self.count(&key.to_bytes(), &path, now);
         }
     }
 
-    fn count(&mut self, key: Key, path: &str, now: Millis) {
-        let find = |path: &str| self.rows.iter().position(|row| row.key == key && row.path == path);
-        let is_full = self.rows.iter().filter(|row| row.key == key).count() >= MAX_PATHS;
-        let path = if is_full && find(path).is_none() { "" } else { path };
-        let place = find(path);
+    fn count(&mut self, key: &[u8], path: &[u8], now: Millis) {
+        let (mut of_key, mut place, mut rest) = (0, None, None);
+        for (index, row) in self.rows.iter().enumerate() {
+            if row.key != key {
+                continue;
+            }
+            of_key += 1;
+            if row.path == path {
+                place = Some(index);
+            } else if row.path.is_empty() {
+                rest = Some(index);
+            }
+        }
+        let is_full = of_key >= MAX_PATHS;
+        let place = if is_full { place.or(rest) } else { place };
         if let Some(row) = place.and_then(|index| self.rows.get_mut(index)) {
             row.count += 1;
-            row.last = now;
+            row.last_ms_ago = now;
         } else if self.rows.len() < MAX_ROWS {
-            self.rows.push(Row { key, path: path.into(), count: 1, first: now, last: now });
+            let path = if is_full { &[] } else { path };
+            let (key, path) = (key.to_vec(), path.to_vec());
+            self.rows.push(Tried { key, path, count: 1, passed: false, first_ms_ago: now, last_ms_ago: now });
         } else {
             self.more += 1;
         }
@@ -80,28 +85,26 @@ impl Tries {
 
     /// What was counted, and nothing again: the rows, and what had none.
     pub(crate) fn take(&mut self, passed: bool, now: Millis) -> (Vec<Tried>, u64) {
-        let tried = |row: Row| Tried {
-            key: row.key.to_bytes().into(),
-            path: row.path,
-            count: row.count,
-            passed,
-            first_ms_ago: now.saturating_sub(row.first),
-            last_ms_ago: now.saturating_sub(row.last),
-        };
-        let rows = core::mem::take(&mut self.rows).into_iter().map(tried).collect();
+        let mut rows = core::mem::take(&mut self.rows);
+        for row in &mut rows {
+            row.passed = passed;
+            row.first_ms_ago = now.saturating_sub(row.first_ms_ago);
+            row.last_ms_ago = now.saturating_sub(row.last_ms_ago);
+        }
         (rows, core::mem::take(&mut self.more))
     }
 }
 
 /// The path of a request's target. A `?` stands for a byte that no log should show: there is none in a path.
-fn path(target: &[u8]) -> String {
+fn path(target: &[u8]) -> Vec<u8> {
     let path = target.iter().take_while(|byte| !matches!(byte, b'?' | b'#')).take(MAX_PATH_BYTES);
-    path.map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' }).collect()
+    path.map(|byte| if byte.is_ascii_graphic() { *byte } else { b'?' }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::format;
+    use alloc::string::String;
     use alloc::vec;
 
     use super::*;
@@ -111,7 +114,8 @@ mod tests {
     }
 
     fn asked(tries: &mut Tries, keys: &[Key], target: &str, now: Millis) {
-        tries.against(keys.iter().copied());
+        tries.begin();
+        keys.iter().for_each(|key| tries.against(*key));
         tries.asked(Some(target.as_bytes()), now);
     }
 
@@ -123,7 +127,7 @@ mod tests {
         let (rows, more) = tries.take(false, now);
         let row = |row: Tried| {
             assert_eq!((row.key.len(), row.passed), (11, false));
-            (row.key[0], row.path, row.count, row.first_ms_ago, row.last_ms_ago)
+            (row.key[0], String::from_utf8(row.path).unwrap(), row.count, row.first_ms_ago, row.last_ms_ago)
         };
         (rows.into_iter().map(row).collect(), more)
     }
@@ -182,8 +186,8 @@ mod tests {
 
     #[test]
     fn a_path_is_short_and_printable() {
-        assert_eq!(path(b"/a b\n\xff/%20?q#f"), "/a?b??/%20");
+        assert_eq!(path(b"/a b\n\xff/%20?q#f"), b"/a?b??/%20");
         assert_eq!(path(&[b'x'; 500]).len(), MAX_PATH_BYTES);
-        assert_eq!(path(b""), "");
+        assert_eq!(path(b""), b"");
     }
 }

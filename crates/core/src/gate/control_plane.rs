@@ -34,10 +34,7 @@ impl Gate {
         } else if self.link.is_due(now) {
             effects.connect = true;
         } else if self.link.is_up() && (self.tally.has_rejections() || !self.tries.is_empty()) {
-            let (tried, tried_more) = self.tries.take(self.policy.mode != Mode::Enforce, now);
-            effects
-                .send
-                .extend(self.receipt().map(|receipt| Receipt { tried, tried_more, ..receipt }).map(said));
+            self.tell(Some(now), &mut effects);
         }
         effects.notes.extend(self.notes.tick(now));
         self.notes.limit(&mut effects.notes);
@@ -122,7 +119,7 @@ impl Gate {
             Progress::Confirmed => {
                 self.agree(effects);
                 // So that the control plane knows that this end lives too.
-                effects.send.extend(self.receipt().map(said));
+                self.tell(None, effects);
             }
             Progress::Replaced => {
                 self.reshape(effects);
@@ -136,7 +133,7 @@ impl Gate {
                 }
                 self.agreed = true;
                 self.agree(effects);
-                effects.send.extend(self.receipt().map(said));
+                self.tell(None, effects);
             }
             Progress::Changed { changes, reshaped, accepted_at } => {
                 if reshaped {
@@ -146,7 +143,7 @@ impl Gate {
                     self.judge(&touched, effects);
                 }
                 self.agree(effects);
-                effects.send.extend(self.receipt().map(said));
+                self.tell(None, effects);
                 effects.propagation = (accepted_at > 0).then(|| unix_millis.saturating_sub(accepted_at));
             }
         }
@@ -202,22 +199,21 @@ impl Gate {
         self.closed();
     }
 
-    // What was tried is told on a tick alone: only then is the time known to which it is related.
-    fn receipt(&mut self) -> Option<Receipt> {
-        let store = self.sync.store()?;
-        Some(Receipt {
+    /// Says what is enforced and what was rejected; with the time, what was tried as well. Only a tick knows it.
+    fn tell(&mut self, now: Option<Millis>, effects: &mut Effects) {
+        let Some(store) = self.sync.store() else { return };
+        let passed = self.policy.mode != Mode::Enforce;
+        let (tried, tried_more) = now.map(|now| self.tries.take(passed, now)).unwrap_or_default();
+        let receipt = Receipt {
             version: store.version,
             digest: store.set.digest().into(),
             revocations: store.set.len() as u64,
             rejections: self.tally.take_rejections(),
-            tried: Vec::new(),
-            tried_more: 0,
-        })
+            tried,
+            tried_more,
+        };
+        effects.send.push(encode(Edge::Receipt(receipt)));
     }
-}
-
-fn said(receipt: Receipt) -> Vec<u8> {
-    encode(Edge::Receipt(receipt))
 }
 
 fn encode(message: Edge) -> Vec<u8> {

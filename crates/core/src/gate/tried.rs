@@ -20,8 +20,11 @@ impl Gate {
     /// A revocation stands against these tokens.
     pub(super) fn remember(&mut self, attached: &Attached) {
         let Some(store) = self.sync.store() else { return };
-        let tokens = attached.iter().filter_map(|token| self.live.keys(token));
-        let keys = tokens.flat_map(|keys| against(&store.set, store.shapes.as_slice(), keys));
-        self.tries.against(keys.map(|(_, key)| key));
+        self.tries.begin();
+        for keys in attached.iter().filter_map(|token| self.live.keys(token)) {
+            for (_, key) in against(&store.set, store.shapes.as_slice(), keys) {
+                self.tries.against(key);
+            }
+        }
     }
 }

@@ -260,10 +260,16 @@ impl<'a> Section<'a> {
     }
 
     fn one_of<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, PolicyError> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
-        let found = choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
         let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-        found
+        let place = self.place_in(name, &names)?;
+        Ok(place.and_then(|place| choices.get(place)).map(|(_, value)| *value))
+    }
+
+    // Apart, so that it is in the module once and not for each type.
+    fn place_in(&self, name: &str, names: &[&str]) -> Result<Option<usize>, PolicyError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let place = names.iter().position(|choice| *choice == text);
+        place
             .map(Some)
             .ok_or_else(|| self.error(name, &format!("must be one of {}, found `{text}`", names.join(", "))))
     }

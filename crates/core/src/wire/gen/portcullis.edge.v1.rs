@@ -99,10 +99,10 @@ pub struct Tried {
     /// The entry's key, 11 bytes as in Entries.
     #[prost(bytes = "vec", tag = "1")]
     pub key: ::prost::alloc::vec::Vec<u8>,
-    /// Of the request, without query or fragment and cut to 100 bytes; empty where the worker does not tell, or has told
-    /// enough different ones. Other bytes than printable ASCII are `?`.
-    #[prost(string, tag = "2")]
-    pub path: ::prost::alloc::string::String,
+    /// Of the request, in printable ASCII with `?` for other bytes, without query or fragment, and cut to 100 bytes; empty
+    /// where the worker does not tell, or has told enough different ones.
+    #[prost(bytes = "vec", tag = "2")]
+    pub path: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "3")]
     pub count: u64,
     /// True when the mode let the requests pass all the same (observe, mark).

@@ -118,6 +118,10 @@ pub(super) fn claims_of(payload: &[u8], reading: &Reading) -> Value {
         assert!(exp.as_f64().is_some_and(|exp| exp + 60.0 >= now), "{claims}");
     }
     for effect in &reading.effects {
+        let effect = match effect {
+            Effect::AsOf(_, effect) => effect,
+            effect => effect,
+        };
         let target = match effect {
             Effect::Revoke(request) | Effect::RevokeOnce(request) => target(request),
             Effect::Reinstate { target, .. } | Effect::ReinstateOwn { target, .. } => target,

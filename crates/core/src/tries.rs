@@ -143,8 +143,8 @@ mod tests {
             (
                 vec![
                     (1, "/payments".into(), 2, 900, 750),
-                    (1, "/orders".into(), 1, 700, 700),
                     (2, "/orders".into(), 1, 700, 700),
+                    (1, "/orders".into(), 1, 700, 700),
                 ],
                 0
             )

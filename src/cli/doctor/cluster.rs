@@ -62,7 +62,19 @@ fn hosts(envoy: &Seen, name: &str) -> Option<Observed> {
     let tls = TLS_FAILURES.iter().filter_map(|failure| {
         // Envoy has no colons in the names of counters.
         let counter = format!("cluster.{}.ssl.{failure}", name.replace(':', "_"));
-        envoy.stats.get(&counter).filter(|count| **count > 0).map(|count| format!("{failure}: {count}"))
+        let count = envoy.stats.get(&counter).filter(|count| **count > 0)?;
+        Some(match *failure {
+            "fail_verify_error" => {
+                format!("{failure}: {count}, the edge does not trust the authority: see its ca.crt")
+            }
+            "fail_verify_san" => {
+                format!("{failure}: {count}, the name that the edge expects is not in the certificate")
+            }
+            "connection_error" => {
+                format!("{failure}: {count}, mostly the control plane that refuses: its log says why")
+            }
+            _ => format!("{failure}: {count}"),
+        })
     });
     let tls: Vec<String> = tls.collect();
     match (tls.is_empty(), sum("cx_connect_fail"), sum("cx_total")) {

@@ -26,7 +26,13 @@ pub(super) fn findings(plane: &Plane) -> Vec<Finding> {
             format!("{count} connected Envoys have this node.id"),
         )
     });
-    edges.iter().flat_map(|edge| one_edge(plane, edge)).chain(shared).collect()
+    // An Envoy that was started again is another process of the same name.
+    let is_replaced = |edge: &&Edge| {
+        let same = |other: &Edge| other.connected && other.node == edge.node && !edge.node.is_empty();
+        !edge.connected && over_limit(edge).is_none() && edges.iter().any(same)
+    };
+    let current = edges.iter().filter(|edge| !is_replaced(edge));
+    current.flat_map(|edge| one_edge(plane, edge)).chain(shared).collect()
 }
 
 /// The names that several have, and how many; those without one share none.

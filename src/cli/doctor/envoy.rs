@@ -19,6 +19,8 @@ use crate::modules::Module;
 /// For one answer; a mesh's configuration takes a while to write.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long workers that have no set are given to get it.
+const STARTING: Duration = Duration::from_secs(2);
 /// Longest answer: thousands of listeners and clusters.
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
 /// The first Envoy with `FAIL_RELOAD`.
@@ -76,6 +78,18 @@ pub(super) fn fetch(url: &str) -> Result<Result<Seen, Finding>, Failure> {
     Ok(asked.map_err(|why| Finding::new(Code::EnvoyUnreachable, format!("Envoy {url}"), why)))
 }
 
+/// What is counted. Workers say each second whether they have the set: what is not so any more then is no finding.
+fn counted(
+    read: impl Fn() -> Result<BTreeMap<String, u64>, String>,
+) -> Result<BTreeMap<String, u64>, String> {
+    let stats = read()?;
+    if !stats::is_starting(&stats) {
+        return Ok(stats);
+    }
+    std::thread::sleep(STARTING);
+    read()
+}
+
 fn ask(agent: &Agent, base: &str, here: bool) -> Result<Seen, String> {
     let get = |path: &str| -> Result<String, String> {
         let answer = agent.get(format!("{base}{path}")).call();
@@ -99,7 +113,7 @@ fn ask(agent: &Agent, base: &str, here: bool) -> Result<Seen, String> {
         dump,
         clusters: json("/clusters?format=json")?,
         certificates: json("/certs")?,
-        stats: stats::read(&get("/stats")?),
+        stats: counted(|| Ok(stats::read(&get("/stats")?)))?,
         files,
     })
 }

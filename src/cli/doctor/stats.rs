@@ -8,6 +8,8 @@ use super::plugin::Plugin;
 
 /// The counter that labels are made of.
 const LABELLED: &str = "portcullis_requests_total";
+/// The workers that have no set.
+const UNSYNCED: &str = "portcullis_workers_unsynced";
 /// Every worker writes it when it starts.
 const ALIVE: &str = "portcullis_sync_age_seconds";
 
@@ -15,6 +17,11 @@ const ALIVE: &str = "portcullis_sync_age_seconds";
 pub(super) fn read(text: &str) -> BTreeMap<String, u64> {
     let lines = text.lines().filter_map(|line| line.rsplit_once(": "));
     lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+}
+
+/// Whether there are workers that have no set, or had none a moment ago.
+pub(super) fn is_starting(stats: &BTreeMap<String, u64>) -> bool {
+    stats.iter().any(|(name, count)| name.ends_with(UNSYNCED) && *count > 0)
 }
 
 pub(super) fn findings(
@@ -26,12 +33,7 @@ pub(super) fn findings(
     let found = [
         running(plugins, stats),
         reloaded(plugins, stats),
-        workers(
-            stats,
-            "portcullis_workers_unsynced",
-            Code::WorkersUnsynced,
-            "have no set yet, or trapped before they had one",
-        ),
+        workers(stats, UNSYNCED, Code::WorkersUnsynced, "have no set yet, or trapped before they had one"),
         workers(
             stats,
             "portcullis_workers_stale",

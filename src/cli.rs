@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod config;
+mod dev;
 mod doctor;
 mod edges;
 mod events;
@@ -96,6 +97,8 @@ enum Verb {
     Config(config::Config),
     /// Look for what is wrong, at the control plane and at Envoys, and say what to do
     Doctor(doctor::Doctor),
+    /// Make certificates, an issuer and its tokens, to try things out without a provider
+    Dev(dev::Dev),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Print the manual page, in roff
@@ -131,6 +134,7 @@ impl Cli {
             Verb::Ssf(verb) => verb.run(remote, &out),
             Verb::Config(verb) => verb.run(remote, &out),
             Verb::Doctor(verb) => verb.run(remote, &out),
+            Verb::Dev(verb) => verb.run(&out),
             Verb::Completions(verb) => verb.run(&out),
             Verb::Man => completions::man(&out),
         };

@@ -122,12 +122,20 @@ impl From<ClientError> for Failure {
             ClientError::Request(_) => Self::usage(message),
             ClientError::Unreachable { .. } => Self::new(Exit::Unreachable, message)
                 .hint("is `portcullis serve` running there? set PORTCULLIS_URL or --url to where it listens"),
-            ClientError::Untrusted { .. } => Self::new(Exit::Unreachable, message)
-                .hint("give the certificate authority that signed its certificate with --ca-file"),
+            ClientError::Untrusted { .. } => {
+                let hint = if message.contains("CaUsedAsEndEntity") {
+                    "its certificate is an authority's own (CA:TRUE): sign one for it with basicConstraints=CA:FALSE"
+                } else if message.contains("NotValidForName") || message.contains("not valid for name") {
+                    "--url must have a name that is in its certificate"
+                } else {
+                    "give the certificate authority that signed its certificate with --ca-file (PORTCULLIS_CA_FILE)"
+                };
+                Self::new(Exit::Unreachable, message).hint(hint)
+            }
             ClientError::Lost { .. } => Self::new(Exit::Unreachable, message)
                 .hint("a change may have been made all the same: look with `portcullis list` or `portcullis events`"),
             ClientError::NotHttp { .. } => Self::new(Exit::Failed, message)
-                .hint("this looks like a port with TLS (use https) or the port for edges (use the HTTP port, 8470 by default)"),
+                .hint("with TLS, set PORTCULLIS_URL or --url to https://NAME:8470, and PORTCULLIS_CA_FILE or --ca-file; or is it the port for edges?"),
             ClientError::Stranger { .. } => Self::new(Exit::Failed, message)
                 .hint("is PORTCULLIS_URL the address of `portcullis serve`, HTTP port 8470 by default?"),
             ClientError::Answer { .. } => Self::new(Exit::Failed, message)

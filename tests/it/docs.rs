@@ -70,11 +70,11 @@ fn the_book_shows_commands_that_are_understood_and_links_to_what_exists() {
             let line = line.split(" # ").next().unwrap().trim();
             let words = shell_words(line);
             if words.first().is_some_and(|word| word.rsplit('/').next() == Some("portcullis")) {
-                let end = words.iter().position(|word| ["|", ">", "&&"].contains(&word.as_str()));
+                let end = words.iter().position(|word| ["|", ">", "&&", "&"].contains(&word.as_str()));
                 // A file of the reader's own; what it must hold is the command line's business.
                 let words = words[..end.unwrap_or(words.len())].iter().map(|word| match word.as_str() {
-                    "ca.crt" => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/docs/ca.crt"),
-                    other => other,
+                    "ca.crt" => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/docs/ca.crt").to_owned(),
+                    other => other.replace("$PWD", "/here"),
                 });
                 let parsed = Cli::try_parse_from(words);
                 assert!(parsed.is_ok(), "{}: {line}: {}", page.display(), parsed.unwrap_err());

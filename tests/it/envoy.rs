@@ -3,6 +3,7 @@
 mod attack;
 mod browser;
 mod config;
+mod dev;
 mod gate;
 mod oidc_provider;
 mod outage;

@@ -198,7 +198,9 @@ impl Bootstrap {
         if let Some(filter) = self.filter {
             edit.filter_file(&filter)?;
         }
-        if !self.with_issuer {
+        // One that has its issuer's keys in a file needs nobody.
+        let has_keys = self.printed.as_deref().is_some_and(|text| text.contains("local_jwks"));
+        if !self.with_issuer && !has_keys {
             edit.remove_http_filter(edit::JWT_AUTHN)?;
             edit.remove_cluster(edit::ISSUER)?;
         }

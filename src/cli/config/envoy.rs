@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::super::Failure;
 use super::super::remote::Remote;
+use super::super::{Exit, Failure};
 use super::module::{Fetch, Fetched};
 use super::template::{Url, address, cluster_type, fill, https, plain};
 
@@ -28,6 +28,10 @@ pub(super) struct Envoy {
     #[arg(long, value_name = "DIR", value_parser = plain)]
     tls_dir: Option<String>,
 
+    /// Write the two files that `config envoy-secret` prints into --tls-dir, which is on this machine then
+    #[arg(long, requires = "tls_dir", requires = "control_plane")]
+    write_secrets: bool,
+
     /// The key of the edges, of scope `edge`; without one, with --tls-dir, the edge's certificate is all that it shows
     #[arg(long, value_name = "KEY", env = "PORTCULLIS_EDGE_KEY", hide_env_values = true, value_parser = plain)]
     edge_key: Option<String>,
@@ -39,6 +43,10 @@ pub(super) struct Envoy {
     /// Where the issuer's keys are, with https
     #[arg(long, value_name = "URL", value_parser = https)]
     jwks_uri: Option<Url>,
+
+    /// The issuer's keys in a file, as Envoy sees it, instead
+    #[arg(long, value_name = "FILE", value_parser = plain, conflicts_with = "jwks_uri")]
+    jwks: Option<String>,
 
     /// What Envoy protects [default: 127.0.0.1:8080]
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
@@ -66,7 +74,7 @@ pub(super) struct Secret {
     tls_dir: String,
 
     /// The control plane's name in its certificate [default: portcullis.example]
-    #[arg(long, value_name = "HOST", value_parser = plain)]
+    #[arg(long, value_name = "HOST", value_parser = host)]
     control_plane: Option<String>,
 }
 
@@ -78,12 +86,38 @@ enum Which {
     ControlPlane,
 }
 
+impl Which {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Edge => "edge.yaml",
+            Self::ControlPlane => "control-plane.yaml",
+        }
+    }
+}
+
+/// A name, also where a port is behind it. Addresses are not what Envoy compares here.
+fn host(text: &str) -> Result<String, String> {
+    let name = match address(text) {
+        Ok((name, _)) => name,
+        Err(_) => plain(text)?,
+    };
+    named(&name)?;
+    Ok(name)
+}
+
+/// With TLS, Envoy asks for the control plane by its name.
+fn named(host: &str) -> Result<(), String> {
+    if host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() {
+        return Err(format!(
+            "with TLS the control plane needs a name that is in its certificate, and {host} is an address"
+        ));
+    }
+    Ok(())
+}
+
 impl Secret {
     pub(super) fn configuration(&self) -> String {
-        let name = match self.which {
-            Which::Edge => "edge.yaml",
-            Which::ControlPlane => "control-plane.yaml",
-        };
+        let name = self.which.file();
         let (_, files) = TLS.split_once("\nfiles:\n").unwrap_or_default();
         let lines = files.lines().skip_while(|line| line.trim() != format!("{name}:")).skip(1);
         let lines = lines.take_while(|line| line.starts_with("    ")).filter_map(|line| line.get(4..));
@@ -95,12 +129,35 @@ impl Secret {
 
 impl Envoy {
     pub(super) fn configuration(&self, remote: &Remote) -> Result<String, Failure> {
+        if let (Some(_), Some((host, _))) = (&self.tls_dir, &self.control_plane) {
+            named(host).map_err(Failure::usage)?;
+        }
+        self.write_secrets()?;
         let fetched = self.fetch.resolve(remote, remote.url())?;
         Ok(self.text(fetched.as_ref()))
     }
 
+    /// The files beside the certificates.
+    fn write_secrets(&self) -> Result<(), Failure> {
+        let (true, Some(dir), Some((host, _))) = (self.write_secrets, &self.tls_dir, &self.control_plane)
+        else {
+            return Ok(());
+        };
+        for which in [Which::Edge, Which::ControlPlane] {
+            let secret = Secret { which, tls_dir: dir.clone(), control_plane: Some(host.clone()) };
+            let path = std::path::Path::new(dir).join(which.file());
+            std::fs::write(&path, secret.configuration()).map_err(|error| {
+                Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
+            })?;
+        }
+        Ok(())
+    }
+
     fn text(&self, fetched: Option<&Fetched>) -> String {
         let mut text = fill(ENVOY, &self.replacements());
+        if let Some(file) = &self.jwks {
+            text = with_keys(&text, file);
+        }
         if let Some(dir) = &self.tls_dir {
             text = with_tls(&text, dir, self.control_plane.as_ref());
         }
@@ -152,6 +209,25 @@ impl Envoy {
     }
 }
 
+/// The issuer's keys from a file, and no cluster to ask for them.
+fn with_keys(text: &str, file: &str) -> String {
+    let without = |text: &str, from: &str, to: &str, instead: &str| match text.split_once(from) {
+        Some((before, rest)) => {
+            let (_, after) = rest.split_once(to).unwrap_or_default();
+            format!("{before}{instead}{to}{after}")
+        }
+        None => text.to_owned(),
+    };
+    let keys = format!("local_jwks: {{ filename: {file} }}\n");
+    let text = without(text, "remote_jwks:\n", "                      rules:\n", &keys);
+    without(
+        &text,
+        "    # Where jwt_authn gets the issuer's keys.\n",
+        "    # The control plane's gRPC port.\n",
+        "",
+    )
+}
+
 /// The control plane's cluster, the last one, replaced by that of the example with TLS.
 fn with_tls(text: &str, dir: &str, control_plane: Option<&(String, u16)>) -> String {
     let (before, _) = text.split_once("    # The control plane's gRPC port.\n").unwrap_or((text, ""));
@@ -195,7 +271,7 @@ fn with_fetched(text: &str, fetched: &Fetched) -> String {
     )
 }
 
-const FETCHED_CODE: &str = r#"# Until it is there, requests get 503.
+const FETCHED_CODE: &str = r#"# The listener opens when it is there; where it cannot be had, after the retries, and requests get 503.
                             remote:
                               http_uri: { uri: "URI", cluster: portcullis-http, timeout: 10s }
                               sha256: "SHA256"
@@ -203,6 +279,8 @@ const FETCHED_CODE: &str = r#"# Until it is there, requests get 503.
 
 const FETCHED_CLUSTER: &str = "  name: portcullis-http
   type: TYPE
+  # Of a name with several addresses, the first that answers.
+  dns_lookup_family: ALL
   connect_timeout: 5s
   load_assignment:
     cluster_name: portcullis-http

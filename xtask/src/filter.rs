@@ -17,12 +17,26 @@ pub(crate) fn build_empty() -> Result<PathBuf> {
     build_package("portcullis-empty-filter")
 }
 
+/// Has the compiler leave this machine's paths out: the module is the same wherever it is built, and tells nobody.
+fn anywhere() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let prefixes = [(home, "cargo"), (Some(cargo::root().to_owned()), ".")];
+    let flags = prefixes.into_iter().filter_map(|(from, to)| {
+        let from = from?.into_os_string().into_string().ok()?;
+        // As a literal string of TOML, which has no way to write a quote.
+        (!from.contains('\'')).then(|| format!("'--remap-path-prefix={from}={to}'"))
+    });
+    let flags: Vec<String> = flags.collect();
+    format!("target.{FILTER_TARGET}.rustflags=[{}]", flags.join(","))
+}
+
 fn build_package(package: &str) -> Result<PathBuf> {
     toolchain::ensure_target(FILTER_TARGET)?;
     // A directory of its own, so with its own lock: tests do the same build from inside `cargo test`.
     let dir = cargo::root().join("target/filters");
     let mut command = cargo(["build", "-p", package, "--target", FILTER_TARGET]);
-    command.args(["--profile", "wasm", "--target-dir"]).arg(&dir);
+    command.args(["--profile", "wasm", "--target-dir"]).arg(&dir).arg("--config").arg(anywhere());
     for inherited in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"]
     {
         command.env_remove(inherited);

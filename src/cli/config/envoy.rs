@@ -122,8 +122,10 @@ impl Secret {
         let lines = files.lines().skip_while(|line| line.trim() != format!("{name}:")).skip(1);
         let lines = lines.take_while(|line| line.starts_with("    ")).filter_map(|line| line.get(4..));
         let text = lines.collect::<Vec<_>>().join("\n");
-        fill(&text, &[(TLS_DIR, Some(self.tls_dir.clone())), (TLS_HOST, self.control_plane.clone())])
-            .replace(" # <-", "")
+        let text =
+            fill(&text, &[(TLS_DIR, Some(self.tls_dir.clone())), (TLS_HOST, self.control_plane.clone())]);
+        // What was not given stays marked.
+        text.lines().map(|line| without_mark(line, TLS_HOST) + "\n").collect()
     }
 }
 
@@ -162,7 +164,7 @@ impl Envoy {
             text = with_tls(&text, dir, self.control_plane.as_ref());
         }
         if let Some(fetched) = fetched {
-            text = with_fetched(&text, fetched);
+            text = with_fetched(&text, fetched, self.tls_dir.as_deref());
         }
         text
     }
@@ -243,15 +245,20 @@ fn with_tls(text: &str, dir: &str, control_plane: Option<&(String, u16)>) -> Str
             ),
             ("type: STRICT_DNS", host.as_deref().map(|host| format!("type: {}", cluster_type(host)))),
             ("sni: portcullis.example # <-", host.as_ref().map(|host| format!("sni: {host}"))),
-            ("# <-", Some(String::new())),
             (TLS_DIR, Some(dir.to_owned())),
         ],
     );
+    let filled: String = filled.lines().map(|line| without_mark(line, TLS_HOST) + "\n").collect();
     format!("{before}    # The control plane's gRPC port.\n{}", as_item(&filled))
 }
 
+/// A line without its mark, unless the example still stands in it.
+fn without_mark(line: &str, example: &str) -> String {
+    if line.contains(example) { line.to_owned() } else { line.trim_end_matches("# <-").trim_end().to_owned() }
+}
+
 /// The module from where it is handed out, and the cluster for that at the end.
-fn with_fetched(text: &str, fetched: &Fetched) -> String {
+fn with_fetched(text: &str, fetched: &Fetched, tls_dir: Option<&str>) -> String {
     let Url { text: uri, tls, host, port } = &fetched.url;
     let values = [
         ("URI", Some(uri.clone())),
@@ -259,6 +266,8 @@ fn with_fetched(text: &str, fetched: &Fetched) -> String {
         ("TYPE", Some(cluster_type(host).to_owned())),
         ("HOST", Some(host.clone())),
         ("PORT", Some(port.to_string())),
+        // The same authority as for the other port.
+        ("/etc/ssl/certs/ca-certificates.crt } # <-", tls_dir.map(|dir| format!("{dir}/ca.crt }}"))),
     ];
     let local = "local: { filename: /etc/envoy/portcullis_filter.wasm } # <-";
     let text = text.replace(local, &fill(FETCHED_CODE, &values));
@@ -383,6 +392,11 @@ mod tests {
         assert!(secret(Which::Edge).starts_with("resources:\n  - \"@type\""));
         assert!(secret(Which::Edge).contains("private_key: { filename: /run/tls/tls.key }"));
         assert!(secret(Which::ControlPlane).contains("matcher: { exact: portcullis.internal }"));
-        assert!(!secret(Which::Edge).contains("trusted_ca"));
+        assert!(!secret(Which::Edge).contains("trusted_ca") && !secret(Which::ControlPlane).contains("<-"));
+        // What was not given is marked.
+        let unnamed = Secret { which: Which::ControlPlane, tls_dir: "/run/tls".into(), control_plane: None };
+        assert!(unnamed.configuration().contains("matcher: { exact: portcullis.example } # <-"));
+        let unnamed = Envoy { tls_dir: Some("/run/tls".into()), control_plane: None, ..full() }.text(None);
+        assert!(unnamed.contains("sni: portcullis.example # <-") && !unnamed.contains("edge.yaml } # <-"));
     }
 }

@@ -2,6 +2,7 @@
 //! Prometheus when something breaks.
 
 mod alerts;
+mod render;
 
 use std::path::Path;
 use std::process::Command;
@@ -50,6 +51,32 @@ fn the_manifests_are_valid_for_kubernetes() {
     assert!(!output.status.success(), "a mistyped key passed");
 }
 
+/// The groups of Kubernetes itself; the others are of CRDs.
+const GROUPS: [&str; 4] = ["v1", "apps/v1", "networking.k8s.io/v1", "policy/v1"];
+
+#[test]
+fn what_every_overlay_comes_to_is_valid_for_kubernetes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for overlay in render::all() {
+        let name = overlay.file_name().unwrap().to_str().unwrap().to_owned();
+        let resources = render::render(&overlay);
+        let own =
+            resources.iter().filter(|resource| GROUPS.iter().any(|group| resource["apiVersion"] == *group));
+        for (index, resource) in own.enumerate() {
+            let file = dir.path().join(format!("{name}-{index}.yaml"));
+            std::fs::write(&file, resource.to_string()).unwrap();
+            files.push(file.to_str().unwrap().to_owned());
+        }
+    }
+    assert!(files.len() >= 4 * 6, "{files:?}");
+    for version in ["1.30", "1.37"] {
+        let mut args = vec!["--kubernetes-version", version, "--strict"];
+        args.extend(files.iter().map(String::as_str));
+        run("KUBERNETES_VALIDATE", &args);
+    }
+}
+
 #[test]
 fn every_kustomization_names_files_that_exist_and_leaves_none_out() {
     let overlays = Path::new(ROOT).join("deploy/kubernetes/overlays").read_dir().unwrap();
@@ -76,8 +103,39 @@ fn every_kustomization_names_files_that_exist_and_leaves_none_out() {
 }
 
 #[test]
-fn the_stateful_set_starts_what_the_control_plane_understands() {
-    let set = yaml("deploy/kubernetes/base/stateful-set.yaml").remove(0);
+fn every_overlay_starts_what_the_control_plane_understands() {
+    let mut sets = 0;
+    for overlay in render::all() {
+        for set in render::render(&overlay).into_iter().filter(|resource| resource["kind"] == "StatefulSet") {
+            let name = overlay.file_name().unwrap().to_str().unwrap();
+            let (tls, certificates) = starts(&set);
+            assert_eq!(tls, name != "plaintext-behind-mesh", "{name}");
+            assert_eq!(certificates, name == "mtls", "{name}");
+            sets += 1;
+        }
+    }
+    assert!(sets >= 4, "{sets}");
+}
+
+/// Whether it speaks TLS, and wants certificates of edges.
+fn starts(set: &Value) -> (bool, bool) {
+    let pod = &set["spec"]["template"]["spec"];
+    // What is mounted is there.
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().into_iter().flatten().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut volumes = names(&pod["volumes"]);
+    volumes.extend(
+        set["spec"]["volumeClaimTemplates"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|claim| claim["metadata"]["name"].as_str().unwrap().to_owned()),
+    );
+    volumes.sort_unstable();
+    let mut mounted = names(&pod["containers"][0]["volumeMounts"]);
+    mounted.sort_unstable();
+    assert_eq!(volumes, mounted);
     let container = &set["spec"]["template"]["spec"]["containers"][0];
     let args = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
     let words: Vec<&str> = ["portcullis"].into_iter().chain(args).collect();
@@ -88,13 +146,19 @@ fn the_stateful_set_starts_what_the_control_plane_understands() {
     });
     let file = Path::new(ROOT).join("deploy/kubernetes/base/portcullis.toml");
     let (config, _) = portcullis::config::Config::load(Some(&file), variables.collect::<Vec<_>>()).unwrap();
-    assert!(config.tls.is_some());
+    let scheme = if config.tls.is_some() { "HTTPS" } else { "HTTP" };
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["scheme"], scheme, "{probe}");
+    }
+    let is_allowed = words.contains(&"--allow-plaintext");
+    assert_eq!(is_allowed, config.tls.is_none(), "{words:?}");
     let port = |name: &str| {
         let ports = container["ports"].as_array().unwrap();
         ports.iter().find(|port| port["name"] == name).unwrap()["containerPort"].as_u64().unwrap()
     };
     assert_eq!(port("http-api"), u64::from(config.listen.http.port()));
     assert_eq!(port("grpc-edge"), u64::from(config.listen.edge.port()));
+    (config.tls.is_some(), config.tls.is_some_and(|tls| tls.edge_ca_file.is_some()))
 }
 
 #[test]

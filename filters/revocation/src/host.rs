@@ -298,7 +298,7 @@ pub(crate) fn close_message() -> String {
     let message = message.ok().flatten().unwrap_or_default();
     // It goes into a log: one line, and not for ever.
     let text = percent_decode(&message).decode_utf8_lossy();
-    text.chars().filter(|symbol| !symbol.is_control()).take(300).collect()
+    text.chars().filter(|symbol| !symbol.is_control()).take(800).collect()
 }
 
 /// What kind of metric; the numbers are the ABI's.

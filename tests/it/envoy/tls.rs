@@ -286,5 +286,5 @@ async fn the_command_line_talks_to_a_control_plane_with_tls() {
     let (code, stderr) = run(None, "https").await;
     assert!(code == Some(3) && stderr.contains("--ca-file"), "{stderr}");
     let (code, stderr) = run(Some("ca.crt"), "http").await;
-    assert!(code == Some(1) && stderr.contains("use https"), "{stderr}");
+    assert!(code == Some(1) && stderr.contains("https://NAME:8470"), "{stderr}");
 }

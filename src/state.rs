@@ -19,13 +19,11 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 mod users;
-mod words;
 
+use messages::Memory;
 pub use messages::MessageKey;
-use messages::Messages;
 use shapes::Shapes;
 pub use users::{Email, Kept, User, Users};
-use words::Words;
 
 /// The state at one version of the log.
 #[derive(Clone, Debug)]
@@ -37,8 +35,8 @@ pub struct State {
     keys: BTreeMap<String, ApiKey>,
     // So that who still uses one can be told.
     deleted_keys: BTreeMap<String, SecretHash>,
-    messages: Messages,
-    words: Words,
+    messages: Memory<()>,
+    words: Memory<UnixMillis>,
     users: Users,
 }
 
@@ -103,8 +101,8 @@ impl State {
             shapes: Shapes::default(),
             keys: BTreeMap::new(),
             deleted_keys: BTreeMap::new(),
-            messages: Messages::default(),
-            words: Words::default(),
+            messages: Memory::default(),
+            words: Memory::default(),
             users: Users::default(),
         }
     }
@@ -156,7 +154,7 @@ impl State {
             Body::Received(received) => {
                 if let Some(until) = received.remember_until {
                     let wire::Received { inlet, issuer, message_id, .. } = received;
-                    self.messages.remember(MessageKey::of(inlet, issuer, message_id), until);
+                    self.messages.remember(MessageKey::of(inlet, issuer, message_id), (), until);
                     for word in &received.words {
                         if let Some(about) = MessageKey::from_bytes(&word.about) {
                             self.words.remember(about, word.at_ms, until);

@@ -97,22 +97,14 @@ impl Control {
         }
         let mut plan = Plan::default();
         for effect in &message.effects {
-            let effect = match effect {
-                Effect::AsOf(as_of_ms, effect) => {
-                    if !self.is_news((message, caller), effect, (*as_of_ms, at_ms), &mut plan)? {
-                        continue;
-                    }
-                    effect
-                }
-                effect => effect,
-            };
-            self.plan_one(effect, caller, at_ms, &mut plan).await?;
+            self.plan_one(message, effect, caller, at_ms, &mut plan).await?;
         }
         Ok(plan)
     }
 
     async fn plan_one(
         &self,
+        message: &Message,
         effect: &Effect,
         caller: &Caller,
         at_ms: UnixMillis,
@@ -140,8 +132,11 @@ impl Control {
             | Effect::UndoOwn { target, reason } => {
                 self.take_back_all(effect, target, reason, caller, at_ms, plan).await?;
             }
-            // Of two times the outer one holds; nobody makes such.
-            Effect::AsOf(_, effect) => Box::pin(self.plan_one(effect, caller, at_ms, plan)).await?,
+            Effect::AsOf(as_of_ms, effect) => {
+                if self.is_news((message, caller), effect, (*as_of_ms, at_ms), plan)? {
+                    Box::pin(self.plan_one(message, effect, caller, at_ms, plan)).await?;
+                }
+            }
             Effect::KeepUser(user) => plan.users.push(Body::UserKept(user.clone().into())),
             Effect::DropUser { issuer, id } => {
                 let dropped = wire::UserDropped { issuer: issuer.clone(), id: id.clone() };

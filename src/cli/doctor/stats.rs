@@ -21,7 +21,7 @@ pub(super) fn read(text: &str) -> BTreeMap<String, u64> {
 
 /// Whether there are workers that have no set, or had none a moment ago.
 pub(super) fn is_starting(stats: &BTreeMap<String, u64>) -> bool {
-    stats.iter().any(|(name, count)| name.ends_with(UNSYNCED) && *count > 0)
+    counted(stats, UNSYNCED).is_some()
 }
 
 pub(super) fn findings(
@@ -75,8 +75,13 @@ fn reloaded(plugins: &[Plugin<'_>], stats: &BTreeMap<String, u64>) -> Option<Obs
 }
 
 fn workers(stats: &BTreeMap<String, u64>, gauge: &str, code: Code, what: &str) -> Option<Observed> {
-    let (_, count) = stats.iter().find(|(name, count)| name.ends_with(gauge) && **count > 0)?;
+    let count = counted(stats, gauge)?;
     Some((code, format!("{count} of its workers {what}")))
+}
+
+/// How many workers a gauge counts, if any.
+fn counted(stats: &BTreeMap<String, u64>, gauge: &str) -> Option<u64> {
+    stats.iter().find(|(name, count)| name.ends_with(gauge) && **count > 0).map(|(_, count)| *count)
 }
 
 fn labels(dump: &Dump<'_>) -> Option<Observed> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::cargo::{self, cargo, run};
 use crate::toolchain::{self, FILTER_TARGET};
@@ -15,6 +15,12 @@ pub(crate) fn build() -> Result<PathBuf> {
 /// A filter that does nothing, built in the same way: what the benchmarks compare with.
 pub(crate) fn build_empty() -> Result<PathBuf> {
     build_package("portcullis-empty-filter")
+}
+
+/// Has [`crate::linker`] link.
+fn linker() -> Result<String> {
+    let this = std::env::current_exe().context("cannot tell where this program is")?;
+    Ok(format!("target.{FILTER_TARGET}.linker={:?}", this.display().to_string()))
 }
 
 /// Has the compiler leave this machine's paths out: the module is the same wherever it is built, and tells nobody.
@@ -37,6 +43,7 @@ fn build_package(package: &str) -> Result<PathBuf> {
     let dir = cargo::root().join("target/filters");
     let mut command = cargo(["build", "-p", package, "--target", FILTER_TARGET]);
     command.args(["--profile", "wasm", "--target-dir"]).arg(&dir).arg("--config").arg(anywhere());
+    command.arg("--config").arg(linker()?);
     for inherited in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"]
     {
         command.env_remove(inherited);

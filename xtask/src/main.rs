@@ -16,6 +16,7 @@ mod envoy;
 mod example;
 mod filter;
 mod fuzz;
+mod linker;
 mod musl;
 mod nats;
 mod npm;
@@ -27,6 +28,7 @@ mod wheel;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -86,7 +88,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = linker::called().unwrap_or_else(run);
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
+    match Cli::parse().command {
         Command::Demo { once } => demo::run(once),
         Command::Example { name } => example::run(name),
         Command::Test { args } => test::run(&args),
@@ -96,9 +106,5 @@ fn main() -> ExitCode {
         Command::Bench { name, args } => bench::run(&name, &args),
         Command::Ci => ci::run(),
         Command::Codegen => codegen::run(),
-    };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    }
 }

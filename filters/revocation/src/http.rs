@@ -30,19 +30,9 @@ impl Request {
         self.held = self.held && self.gate.borrow().holds(self.context);
         if self.held { Action::Pause } else { Action::Continue }
     }
-
-    fn leave(&mut self) {
-        let attached = std::mem::take(&mut self.attached);
-        self.gate.borrow_mut().leave(self.context, &attached);
-    }
 }
 
-impl Context for Request {
-    fn on_done(&mut self) -> bool {
-        self.leave();
-        true
-    }
-}
+impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
@@ -68,9 +58,10 @@ impl HttpContext for Request {
     }
 }
 
+/// The stream has ended: its context is deleted.
 impl Drop for Request {
     fn drop(&mut self) {
-        self.leave();
+        self.gate.borrow_mut().leave(self.context, &self.attached);
     }
 }
 

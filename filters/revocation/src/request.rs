@@ -19,7 +19,10 @@ const FILTER_STATE: &str = "portcullis";
 
 /// Decides the effective stream's request.
 pub(crate) fn decide(gate: &mut Gate, stream: StreamId) -> (Verdict, Attached) {
-    let _ = host::remove_request_header(MARK_HEADER);
+    // Envoy drops its choice of a route at each removal, whether or not there was anything to remove.
+    if host::has_request_header(MARK_HEADER) {
+        let _ = host::remove_request_header(MARK_HEADER);
+    }
     let policy = Rc::clone(gate.policy());
     let path = if policy.needs_path() { host::request_header(":path") } else { None };
     if path.as_ref().is_some_and(|path| policy.is_exempt(path)) {

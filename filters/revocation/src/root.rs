@@ -210,11 +210,6 @@ impl Context for Root {
         });
     }
 
-    fn on_done(&mut self) -> bool {
-        self.retire();
-        true
-    }
-
     fn on_grpc_stream_close(&mut self, stream: u32, status: u32) {
         let said = host::close_message();
         // Envoy keeps a pointer to a stream that the other side has ended, unless it is cancelled here.
@@ -232,6 +227,13 @@ impl Context for Root {
             }
             Effects::default()
         });
+    }
+}
+
+/// The configuration is no longer in use: its context is deleted.
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 

@@ -19,7 +19,8 @@ pub fn run(bytes: &[u8]) {
         assert_eq!((&after.id, &after.issuer), (&before.id, &before.issuer));
         check(&after);
         let written = write(&after);
-        let body = Json::parse(written.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let written = written.to_string();
+        let body = Json::parse(written.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         let again = patch::read(&body).and_then(|changes| patch::apply(&before, &changes));
         let again = again.unwrap_or_else(|error| panic!("{after:?} cannot be written: {}", error.detail));
         assert_eq!(again, after, "{written}");

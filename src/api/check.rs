@@ -40,7 +40,7 @@ fn subject(request: CheckRequest) -> Result<CheckSubject, ApiError> {
     match (request.token, request.claims) {
         (Some(token), None) => Ok(CheckSubject::Token(token.0)),
         (None, Some(claims)) => match CoreJson::parse(claims.get().as_bytes()) {
-            Ok(claims @ CoreJson::Object(_)) => Ok(CheckSubject::Claims(claims)),
+            Ok(claims @ CoreJson::Object(_)) => Ok(CheckSubject::Claims(claims.into_owned())),
             _ => Err(ApiError::new(Code::InvalidField, "`claims` is not an object without duplicates")
                 .field(FieldProblem::at("/claims", "expected an object that has each claim once"))),
         },

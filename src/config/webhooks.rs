@@ -158,7 +158,7 @@ pub enum Scalar {
 impl Scalar {
     /// Whether a JSON value is this one.
     #[must_use]
-    pub fn equals(&self, json: &Json) -> bool {
+    pub fn equals(&self, json: &Json<'_>) -> bool {
         match (self, json) {
             (Self::Text(own), Json::Text(other)) => own == other,
             (Self::Bool(own), Json::Bool(other)) => own == other,

@@ -2,7 +2,7 @@
 
 use portcullis_core::claims::keys_of_token;
 use portcullis_core::json::Json;
-use portcullis_core::token::{Jwt, Malformed, Token};
+use portcullis_core::token::{Decoded, Jwt, Malformed, Token};
 use portcullis_core::{Shapes, Version};
 
 use super::answer::Checked;
@@ -24,8 +24,9 @@ impl Control {
     /// By caller and log. A token that cannot be read is an answer, not an error.
     pub async fn check(&self, subject: &CheckSubject, caller: &Caller) -> Result<Checked, ControlError> {
         require(caller, Scope::Read)?;
+        let mut decoded = Decoded::default();
         let token = match subject {
-            CheckSubject::Token(raw) => Token::read(raw),
+            CheckSubject::Token(raw) => Token::read(raw, &mut decoded),
             // Claims alone: no selector by the raw token's hash or the header can match.
             CheckSubject::Claims(claims) => {
                 Ok(Token::Jwt(Jwt { raw: "", key_id: None, claims: self.with_issuer(claims.clone()) }))
@@ -52,9 +53,9 @@ impl Control {
 
 impl Control {
     /// Claims that name no issuer are those of the only one that is configured.
-    fn with_issuer(&self, mut claims: Json) -> Json {
+    fn with_issuer<'a>(&'a self, mut claims: Json<'a>) -> Json<'a> {
         if let (Json::Object(members), Some(issuer)) = (&mut claims, self.inner.issuers.only()) {
-            members.entry("iss".to_owned()).or_insert_with(|| Json::Text(issuer.to_owned()));
+            members.insert_if_absent("iss", Json::Text(issuer.into()));
         }
         claims
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use portcullis_core::field::ClaimPath;
-use portcullis_core::token::{Token, sha256_hex};
+use portcullis_core::token::{Decoded, Token, sha256_hex};
 use portcullis_core::wire::edge;
 use portcullis_core::{Cutoff, CutoffClaim, Field, Selector, UnixSeconds};
 
@@ -283,7 +283,7 @@ fn selector_of(target: &Target, claim: CutoffClaim) -> Result<Selector, Refusal>
         Target::Issuer { issuer } => vec![top("iss", issuer)?],
         Target::Key { issuer, kid } => vec![top("iss", issuer)?, (Field::KeyId, filled(kid)?.into())],
         Target::RawToken { token } => {
-            Token::read(token).map_err(Refusal::Token)?;
+            Token::read(token, &mut Decoded::default()).map_err(Refusal::Token)?;
             vec![(Field::TokenSha256, sha256_hex(token))]
         }
         Target::TokenSha256 { hex } => {
@@ -360,7 +360,8 @@ fn expiry_of(
 /// A JWT's own `exp`, rounded up.
 fn expiry_of_token(raw: &str) -> Option<UnixSeconds> {
     use portcullis_core::json::Json;
-    let Ok(Token::Jwt(jwt)) = Token::read(raw) else { return None };
+    let mut decoded = Decoded::default();
+    let Ok(Token::Jwt(jwt)) = Token::read(raw, &mut decoded) else { return None };
     let Some(Json::Number(seconds)) = jwt.claims.get("exp") else { return None };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within range")]
     #[expect(clippy::cast_precision_loss, reason = "the bound is far below 2^53")]

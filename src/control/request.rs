@@ -122,7 +122,7 @@ pub enum CheckSubject {
     /// A raw token, as a bearer would send it.
     Token(String),
     /// The claims of one: a JSON object.
-    Claims(Json),
+    Claims(Json<'static>),
 }
 
 /// An API key to be made.

@@ -69,7 +69,7 @@ impl Plane {
     }
 
     async fn rejects(&self, claims: &str) -> Option<Kind> {
-        let claims = CheckSubject::Claims(Json::parse(claims.as_bytes()).unwrap());
+        let claims = CheckSubject::Claims(Json::parse(claims.as_bytes()).unwrap().into_owned());
         self.control.check(&claims, &admin()).await.unwrap().kind
     }
 }

@@ -192,7 +192,7 @@ fn tokens_of(issuer: &Issuer, inlets: &Inlets) -> Result<Vec<Arc<Issuer>>, JwtEr
 
 /// Whom it means to each of them; an error only if that is nobody anywhere.
 fn targets(
-    identifier: &Json,
+    identifier: &Json<'_>,
     signer: &Issuer,
     tokens_of: &[Arc<Issuer>],
     inlets: &Inlets,

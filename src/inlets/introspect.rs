@@ -131,17 +131,17 @@ async fn active(raw: &str, inlets: &Inlets, caller: &Caller) -> Result<Option<Ma
     Ok(Some(told.collect()))
 }
 
-fn value(json: &Json) -> Value {
+fn value(json: &Json<'_>) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
         Json::Number(number) => number_value(*number),
         // No claim that is told has a meaning beyond 64 bits.
         Json::Whole(number) => i64::try_from(*number).map_or(Value::Null, Value::from),
-        Json::Text(text) => Value::String(text.clone()),
+        Json::Text(text) => Value::String(text.to_string()),
         Json::List(list) => Value::Array(list.iter().map(value).collect()),
         Json::Object(members) => {
-            Value::Object(members.iter().map(|(name, member)| (name.clone(), value(member))).collect())
+            Value::Object(members.iter().map(|(name, member)| (name.to_owned(), value(member))).collect())
         }
     }
 }

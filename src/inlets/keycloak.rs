@@ -218,7 +218,7 @@ fn logout(claims: Claims<'_>, issuer: &Issuer, reach: Reach, resource: &str) -> 
         }
         return Ok(not_before(claims, issuer, reach, resource)?.into_iter().collect());
     };
-    let session = |id: &Json| {
+    let session = |id: &Json<'_>| {
         let sid = id.as_text().ok_or(JwtError::ClaimType("keycloakSessionIds", "a list of texts"))?;
         Ok(Effect::Revoke(NewRevocation {
             reason: "logout at Keycloak".into(),

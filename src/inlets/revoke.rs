@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use portcullis_core::json::Json;
 use portcullis_core::selector::MAX_VALUE_BYTES;
-use portcullis_core::token::{Jwt, Token, sha256_hex};
+use portcullis_core::token::{Decoded, Jwt, Token, sha256_hex};
 
 use super::credential::client;
 use super::form::{FORM, Form};
@@ -117,7 +117,8 @@ async fn read(inbound: &Inbound, inlets: &Inlets) -> Result<Reading, Refused> {
         effects: Vec::new(),
         caller,
     };
-    let revocation = match Token::read(raw) {
+    let mut decoded = Decoded::default();
+    let revocation = match Token::read(raw, &mut decoded) {
         Err(_) => return Err(invalid(JwtError::Malformed("it is neither a JWT nor an opaque token").into())),
         Ok(Token::Opaque(_)) => NewRevocation::new(Target::TokenSha256 { hex: hash }),
         Ok(Token::Jwt(jwt)) => {

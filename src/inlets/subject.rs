@@ -67,7 +67,7 @@ impl Speaker<'_> {
 /// # Errors
 /// When it is none, or nobody is known by it.
 pub(super) fn resolve(
-    identifier: &Json,
+    identifier: &Json<'_>,
     speaker: Speaker<'_>,
     control: &Control,
 ) -> Result<Vec<Target>, SubjectError> {
@@ -86,7 +86,7 @@ pub(super) fn resolve(
 }
 
 /// All names that are understood; an error only if none is.
-fn aliases(list: &[Json], speaker: Speaker<'_>, control: &Control) -> Result<Vec<Target>, SubjectError> {
+fn aliases(list: &[Json<'_>], speaker: Speaker<'_>, control: &Control) -> Result<Vec<Target>, SubjectError> {
     let mut targets = Vec::new();
     let mut failed = None;
     for identifier in list {
@@ -108,7 +108,7 @@ fn aliases(list: &[Json], speaker: Speaker<'_>, control: &Control) -> Result<Vec
 
 fn one(
     format: &str,
-    identifier: &Json,
+    identifier: &Json<'_>,
     speaker: Speaker<'_>,
     control: &Control,
 ) -> Result<Vec<Target>, SubjectError> {
@@ -178,14 +178,14 @@ fn by_claim(claim: Option<&str>, name: &str, issuer: &Issuer, key: &str) -> Resu
     }
 }
 
-fn format(identifier: &Json) -> Result<&str, SubjectError> {
+fn format<'a>(identifier: &'a Json<'_>) -> Result<&'a str, SubjectError> {
     match identifier {
         Json::Object(_) => text(identifier, "format"),
         other => Err(SubjectError::Malformed(format!("{} instead of an object", other.type_name()))),
     }
 }
 
-fn text<'a>(identifier: &'a Json, name: &str) -> Result<&'a str, SubjectError> {
+fn text<'a>(identifier: &'a Json<'_>, name: &str) -> Result<&'a str, SubjectError> {
     let text = identifier.get(name).and_then(Json::as_text).filter(|text| !text.is_empty());
     text.ok_or_else(|| SubjectError::Malformed(format!("`{name}` is missing or not a text")))
 }

@@ -13,12 +13,12 @@ const LAST_SECOND: UnixSeconds = 253_402_300_799;
 
 /// The claims of a JWT: an object.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims<'a>(pub &'a Json);
+pub struct Claims<'a>(pub &'a Json<'a>);
 
 impl<'a> Claims<'a> {
     /// A claim of any type.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'a Json> {
+    pub fn get(&self, name: &str) -> Option<&'a Json<'a>> {
         self.0.get(name)
     }
 

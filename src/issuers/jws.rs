@@ -18,8 +18,8 @@ pub struct Jws<'a> {
     pub(super) signed: &'a str,
     /// In base64url.
     pub(super) signature: &'a str,
-    header: Json,
-    claims: Json,
+    header: Json<'static>,
+    claims: Json<'static>,
 }
 
 impl<'a> Jws<'a> {
@@ -141,9 +141,9 @@ fn wrong_type(found: Option<String>, expected: &'static str) -> JwtError {
     JwtError::Type { found: found.map(|typ| typ.chars().take(64).collect()), expected }
 }
 
-fn object(part: &str) -> Option<Json> {
+fn object(part: &str) -> Option<Json<'static>> {
     let text = URL_SAFE_NO_PAD.decode(part).ok()?;
-    Json::parse(&text).ok().filter(|value| matches!(value, Json::Object(_)))
+    Json::parse(&text).ok().filter(|value| matches!(value, Json::Object(_))).map(Json::into_owned)
 }
 
 #[cfg(test)]

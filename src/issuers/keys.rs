@@ -108,7 +108,7 @@ impl PublicKey {
 }
 
 /// A key for verifying; `None` when it is for something else.
-fn public_key(jwk: &Json) -> Result<Option<PublicKey>, &'static str> {
+fn public_key(jwk: &Json<'_>) -> Result<Option<PublicKey>, &'static str> {
     if jwk.get("use").is_some_and(|usage| usage.as_text() != Some("sig")) {
         return Ok(None);
     }
@@ -155,7 +155,7 @@ fn family(family: AlgorithmFamily) -> Vec<Algorithm> {
     known.filter(|algorithm| algorithm.family() == family).collect()
 }
 
-fn text_of<'a>(jwk: &'a Json, name: &str) -> Option<&'a str> {
+fn text_of<'a>(jwk: &'a Json<'_>, name: &str) -> Option<&'a str> {
     jwk.get(name).and_then(Json::as_text)
 }
 

@@ -12,7 +12,7 @@ use crate::key::{HashKey, Key};
 use crate::pairs;
 use crate::selector::{MAX_VALUE_BYTES, number_text, scalar_text};
 use crate::shapes::Shapes;
-use crate::token::{MAX_TOKEN_BYTES, Malformed, Token, sha256_hex};
+use crate::token::{MAX_TOKEN_BYTES, Malformed, Token};
 
 /// Most combinations of the values of several lists in one shape. A single list is bounded by the token.
 pub const MAX_COMBINATIONS: usize = 4_096;
@@ -135,8 +135,8 @@ pub fn keys_of_verified(
 
 fn values_in_token<'t>(field: &Field, token: &'t Token<'_>) -> Vec<Cow<'t, str>> {
     match (field, token) {
-        (Field::TokenSha256, token) => vec![sha256_hex(token.raw()).into()],
-        (Field::KeyId, Token::Jwt(jwt)) => jwt.key_id.iter().map(|key_id| key_id.as_str().into()).collect(),
+        (Field::TokenSha256, token) => vec![token.sha256_hex().into()],
+        (Field::KeyId, Token::Jwt(jwt)) => jwt.key_id.iter().map(|key_id| key_id.as_ref().into()).collect(),
         (Field::Claim(path), Token::Jwt(jwt)) => values_at(&jwt.claims, path.names()),
         (Field::Client, Token::Jwt(jwt)) => {
             ["client_id", "azp"].iter().filter_map(|name| scalar_text(jwt.claims.get(name)?)).collect()
@@ -145,7 +145,7 @@ fn values_in_token<'t>(field: &Field, token: &'t Token<'_>) -> Vec<Cow<'t, str>>
     }
 }
 
-fn values_at<'t>(claims: &'t Json, path: &[String]) -> Vec<Cow<'t, str>> {
+fn values_at<'t>(claims: &'t Json<'_>, path: &[String]) -> Vec<Cow<'t, str>> {
     let inner = path.iter().try_fold(claims, |value, name| match value {
         Json::Object(members) => members.get(name),
         // RFC 6901 section 4: a list element by its index.

@@ -4,13 +4,13 @@
 //! read differently by whatever comes after the filter.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::token::Malformed;
+use crate::words;
 
 /// One place's answer: nothing there, a raw token, or something that cannot be relied on.
-pub type Found<'a> = Result<Option<Cow<'a, str>>, Malformed>;
+pub type Found<'a> = Result<Option<Cow<'a, [u8]>>, Malformed>;
 
 /// The token in a header: its only value, after the scheme if one is asked for.
 ///
@@ -25,10 +25,17 @@ pub fn from_header<'a>(values: &[&'a [u8]], scheme: Option<&str>) -> Found<'a> {
         [value] => value,
         _ => return Err(Malformed::Several),
     };
+    if let Some(token) = scheme.and_then(|scheme| plain(value, scheme)) {
+        return Ok(Some(Cow::Borrowed(token)));
+    }
     let value = core::str::from_utf8(value).map_err(|_| Malformed::Characters)?;
     let value = value.trim_matches([' ', '\t']);
     let Some(scheme) = scheme else {
-        return if value.is_empty() { Err(Malformed::Empty) } else { Ok(Some(Cow::Borrowed(value))) };
+        return if value.is_empty() {
+            Err(Malformed::Empty)
+        } else {
+            Ok(Some(Cow::Borrowed(value.as_bytes())))
+        };
     };
     if value.eq_ignore_ascii_case(scheme) {
         return Err(Malformed::Empty);
@@ -39,10 +46,20 @@ pub fn from_header<'a>(values: &[&'a [u8]], scheme: Option<&str>) -> Found<'a> {
         [] => Ok(None),
         [0] => {
             let token = value.get(scheme.len()..).unwrap_or_default();
-            Ok(Some(Cow::Borrowed(token.trim_start_matches([' ', '\t']))))
+            Ok(Some(Cow::Borrowed(token.trim_start_matches([' ', '\t']).as_bytes())))
         }
         _ => Err(Malformed::Several),
     }
+}
+
+/// The token after the scheme and one space, when there is no other space and nothing that is not ASCII: then the
+/// scheme stands nowhere else. So nearly all are written, and they are seen at every request.
+fn plain<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let (word, rest) = value.split_at_checked(scheme.len())?;
+    let token = rest.strip_prefix(b" ")?;
+    let is_plain =
+        !token.is_empty() && word.eq_ignore_ascii_case(scheme.as_bytes()) && words::are_visible(token);
+    is_plain.then_some(token)
 }
 
 /// Where the scheme stands with a space after it. Looks at what is before each space: a token has none, so this is
@@ -88,7 +105,7 @@ pub fn from_cookie<'a>(values: &[&'a [u8]], name: &str) -> Found<'a> {
             }
         }
     }
-    Ok(found.filter(|token| !token.is_empty()).map(Cow::Borrowed))
+    Ok(found.filter(|token| !token.is_empty()).map(|token| Cow::Borrowed(token.as_bytes())))
 }
 
 /// The query parameter of that name in a request target (RFC 6750 section 2.3), percent-decoded. An empty
@@ -109,10 +126,10 @@ pub fn from_query<'a>(target: &'a [u8], name: &str) -> Found<'a> {
             continue;
         }
         let value = match percent_decode(value.get(1..).unwrap_or_default()) {
-            Cow::Borrowed(value) => core::str::from_utf8(value).map(Cow::Borrowed).ok(),
-            Cow::Owned(value) => String::from_utf8(value).map(Cow::Owned).ok(),
+            value if core::str::from_utf8(&value).is_ok() => value,
+            _ => return Err(Malformed::Characters),
         };
-        if found.replace(value.ok_or(Malformed::Characters)?).is_some() {
+        if found.replace(value).is_some() {
             return Err(Malformed::Several);
         }
     }
@@ -170,7 +187,7 @@ mod tests {
     #[track_caller]
     #[expect(clippy::needless_pass_by_value, reason = "reads better at the calls")]
     fn check<'a>(found: Found<'a>, expect: Result<Option<&'a str>, Malformed>) {
-        assert_eq!(found, expect.map(|token| token.map(Cow::Borrowed)));
+        assert_eq!(found, expect.map(|token| token.map(|token| Cow::Borrowed(token.as_bytes()))));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::policy::{Choice, Mode, Policy, Streams};
 use crate::shapes::Shapes;
 use crate::sync::{Store, Sync};
 use crate::tally::Tally;
-use crate::token::{Malformed, Token};
+use crate::token::{Decoded, Malformed, Token};
 use crate::tries::Tries;
 use crate::verdict::{Code, Found, Freshness, Verdict, before_the_set, by_the_set, revoked};
 use crate::wire::edge::Refused;
@@ -212,7 +212,8 @@ impl Gate {
         // when the set has come.
         let keys = || match store {
             Some(store) => read(store, &raw),
-            None => Token::read(&raw).map(|_| TokenKeys::default()),
+            None => text(&raw)
+                .and_then(|raw| Token::read(raw, &mut Decoded::default()).map(|_| TokenKeys::default())),
         };
         match self.live.raw(&raw, keys) {
             Ok(token) => self.found(request, token),
@@ -371,8 +372,13 @@ impl Gate {
     }
 }
 
-fn read(store: &Store, raw: &str) -> Result<TokenKeys, Malformed> {
-    keys_of_token(&store.hash_key, &store.shapes, &Token::read(raw)?)
+fn read(store: &Store, raw: &[u8]) -> Result<TokenKeys, Malformed> {
+    let mut decoded = Decoded::default();
+    keys_of_token(&store.hash_key, &store.shapes, &Token::read(text(raw)?, &mut decoded)?)
+}
+
+fn text(raw: &[u8]) -> Result<&str, Malformed> {
+    core::str::from_utf8(raw).map_err(|_| Malformed::Characters)
 }
 
 #[cfg(test)]

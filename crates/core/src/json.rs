@@ -1,30 +1,103 @@
 //! JSON as it must be read where it decides who gets in: an object that names a member twice is an error,
 //! because two readers could take different ones (RFC 8259 section 4), and depth is bounded.
 
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Deepest nesting of objects and arrays.
 pub const MAX_DEPTH: usize = 32;
+/// Most members of an object whose names are compared each with each; those of larger ones are sorted.
+const FEW_MEMBERS: usize = 16;
 
 /// A JSON value. Numbers are doubles, as JSON's users agree on (RFC 8259 section 6), and whole ones that no
-/// double holds exactly are kept beside them: identifiers of 64 bits are in use.
+/// double holds exactly are kept beside them: identifiers of 64 bits are in use. Texts without escapes are those of
+/// what was read, so that a token's claims cost no allocations of their own.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the variants are JSON's own")]
-pub enum Json {
+pub enum Json<'a> {
     Null,
     Bool(bool),
     Number(f64),
     /// 2^53 or more in size.
     Whole(i128),
-    Text(String),
+    Text(Cow<'a, str>),
     List(Vec<Self>),
-    Object(BTreeMap<String, Self>),
+    Object(Members<'a>),
+}
+
+/// The members of an object, in the order in which they stand; each name once.
+#[derive(Clone, Debug, Default)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+impl<'a> Members<'a> {
+    /// The member of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// Adds a member, unless there is one of that name.
+    pub fn insert_if_absent(&mut self, name: impl Into<Cow<'a, str>>, value: Json<'a>) {
+        let name = name.into();
+        if self.get(&name).is_none() {
+            self.0.push((name, value));
+        }
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json<'a>)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// Names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(|(name, _)| name)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A name that stands twice. The members up to [`FEW_MEMBERS`] are known to differ.
+    fn twice(&self) -> Option<Cow<'a, str>> {
+        if self.len() <= FEW_MEMBERS {
+            return None;
+        }
+        let mut names: Vec<Cow<'a, str>> = self.0.iter().map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names.windows(2).find_map(|pair| match pair {
+            [one, other] if one == other => Some(one.clone()),
+            _ => None,
+        })
+    }
+}
+
+/// The first of each name.
+impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Members<'a> {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(members: I) -> Self {
+        let mut this = Self::default();
+        members.into_iter().for_each(|(name, value)| this.insert_if_absent(name, value));
+        this
+    }
+}
+
+/// Without order, which means nothing in an object (RFC 8259 section 4).
+impl PartialEq for Members<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|(name, value)| other.get(name) == Some(value))
+    }
 }
 
 /// Why a text is not acceptable JSON.
@@ -32,16 +105,36 @@ pub enum Json {
 #[error("{0}")]
 pub struct JsonError(String);
 
-impl Json {
+impl<'a> Json<'a> {
     /// Reads a whole text.
     ///
     /// # Errors
     /// When it is not JSON, a member stands twice, it is deeper than [`MAX_DEPTH`], or something follows.
-    pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
+    pub fn parse(text: &'a [u8]) -> Result<Self, JsonError> {
         use alloc::string::ToString;
-        let mut reader = serde_json::Deserializer::from_slice(text);
+        // One look at all bytes costs less than one at each text.
+        let text = core::str::from_utf8(text).map_err(|error| JsonError(error.to_string()))?;
+        let mut reader = serde_json::Deserializer::from_str(text);
         let value = Value { depth: 0 }.deserialize(&mut reader);
         value.and_then(|value| reader.end().map(|()| value)).map_err(|error| JsonError(error.to_string()))
+    }
+
+    /// The same, with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Json<'static> {
+        let owned = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(value),
+            Self::Number(value) => Json::Number(value),
+            Self::Whole(value) => Json::Whole(value),
+            Self::Text(text) => Json::Text(owned(text)),
+            Self::List(values) => Json::List(values.into_iter().map(Self::into_owned).collect()),
+            Self::Object(members) => {
+                let members = members.0.into_iter().map(|(name, value)| (owned(name), value.into_owned()));
+                Json::Object(Members(members.collect()))
+            }
+        }
     }
 
     /// The member of that name, when this is an object that has it.
@@ -77,7 +170,7 @@ impl Json {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a double holds every integer below 2^53")]
-fn whole(value: i128) -> Json {
+fn whole<'a>(value: i128) -> Json<'a> {
     if value.unsigned_abs() < 1 << 53 { Json::Number(value as f64) } else { Json::Whole(value) }
 }
 
@@ -94,45 +187,49 @@ impl Value {
 }
 
 impl<'de> DeserializeSeed<'de> for Value {
-    type Value = Json;
+    type Value = Json<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Json, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Json<'de>, D::Error> {
         reader.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Value {
-    type Value = Json;
+    type Value = Json<'de>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Json, E> {
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
         Ok(Json::Bool(value))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
         Ok(Json::Number(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
         Ok(whole(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
         Ok(whole(value.into()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.into()))
+    fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.into())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json<'de>, A::Error> {
         let inner = self.inner()?;
         let mut values = Vec::new();
         while let Some(value) = list.next_element_seed(inner)? {
@@ -141,18 +238,52 @@ impl<'de> Visitor<'de> for Value {
         Ok(Json::List(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Json, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Json<'de>, A::Error> {
         let inner = self.inner()?;
-        let mut members = BTreeMap::new();
-        while let Some(name) = object.next_key::<String>()? {
-            match members.entry(name) {
-                Entry::Vacant(place) => place.insert(object.next_value_seed(inner)?),
-                Entry::Occupied(twice) => {
-                    return Err(A::Error::custom(format_args!("`{}` stands twice", twice.key())));
-                }
-            };
+        let mut members = Members::default();
+        while let Some(name) = object.next_key_seed(Name)? {
+            if members.len() < FEW_MEMBERS && members.get(&name).is_some() {
+                return Err(twice(&name));
+            }
+            let value = object.next_value_seed(inner)?;
+            if members.is_empty() {
+                // As many as most tokens have claims: growing costs more.
+                members.0.reserve(8);
+            }
+            members.0.push((name, value));
         }
-        Ok(Json::Object(members))
+        members.twice().map_or(Ok(Json::Object(members)), |name| Err(twice(&name)))
+    }
+}
+
+fn twice<E: serde::de::Error>(name: &str) -> E {
+    E::custom(format_args!("`{name}` stands twice"))
+}
+
+/// A member's name; serde's own reader of a `Cow` always copies.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Cow<'de, str>, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(name.into()))
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(name))
     }
 }
 

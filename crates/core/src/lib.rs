@@ -39,6 +39,7 @@ pub mod token;
 pub mod tries;
 pub mod verdict;
 pub mod wire;
+mod words;
 
 pub use cutoff::{Cutoff, CutoffClaim};
 pub use field::{ClaimPath, Field, Kind, Shape};

@@ -1,7 +1,7 @@
 //! The tokens of this worker: those seen lately, so that a repeated one is not read again, and those with
 //! open streams, so that a revocation ends exactly these.
 //!
-//! A token seen before costs one hash of its bytes and one look-up. Idle tokens are evicted by the clock
+//! A token seen before costs a hash of its end, one look-up and one comparison. Idle tokens are evicted by the clock
 //! algorithm within [`MAX_TOKENS`] and [`MAX_BYTES`]; a token with an open stream stays as long as the
 //! stream, within [`MAX_OPEN_BYTES`]. Only tokens whose streams outlive a tick are indexed by key; the others, few at any moment, are
 //! scanned when something changes, so that an ordinary request never pays for an index.
@@ -17,6 +17,7 @@ use crate::claims::TokenKeys;
 use crate::key::{Key, KeyMap};
 use crate::set::Change;
 use crate::token::Malformed;
+use crate::words;
 
 /// Most idle tokens that are remembered. The number of those with open streams is bounded by Envoy's own limits.
 pub const MAX_TOKENS: usize = 16_384;
@@ -29,6 +30,9 @@ pub const MAX_OPEN_BYTES: usize = 64 * 1024 * 1024;
 pub const SMALL_BYTES: usize = 8 * 1024;
 /// What a key takes while its token is indexed.
 const INDEXED_KEY_BYTES: usize = 128;
+/// Bytes at a token's end that are hashed: there is its signature, or its randomness. Of tokens that end alike, the
+/// latest is found again.
+const HASHED_BYTES: usize = 64;
 
 /// A stream: the host's number of an HTTP request's context.
 pub type StreamId = u32;
@@ -87,7 +91,7 @@ enum Source {
     /// A token by its bytes, kept so that it can be read again for new shapes.
     Raw {
         hash: u128,
-        raw: Box<str>,
+        raw: Box<[u8]>,
     },
     /// Claims that the proxy verified, by the place in the policy's list of tokens that named them; they live
     /// with their one stream.
@@ -152,17 +156,24 @@ impl Live {
     /// Those of `read`; such a token is not remembered.
     pub fn raw(
         &mut self,
-        raw: &str,
+        raw: &[u8],
         read: impl FnOnce() -> Result<TokenKeys, Malformed>,
     ) -> Result<TokenId, Malformed> {
         let hash = self.hash(raw);
-        if let Some(at) = self.by_hash.get(&hash).copied()
+        let found = self.by_hash.get(&hash).copied();
+        if let Some(at) = found
             && let Some(slot) = self.slots.get_mut(at)
+            && matches!(&slot.source, Source::Raw { raw: own, .. } if words::are_equal(own, raw))
         {
             slot.used = true;
             return Ok(TokenId(at));
         }
         let keys = read()?;
+        if let Some(other) = found
+            && self.slots.get(other).is_some_and(|slot| slot.streams.is_empty())
+        {
+            self.vacate(other);
+        }
         let at = self.insert(Source::Raw { hash, raw: raw.into() }, keys);
         self.by_hash.insert(hash, at);
         self.became_idle(at);
@@ -233,9 +244,13 @@ impl Live {
             slot.place = Place::Idle;
             self.unindex(token.0);
         }
-        match self.slots.get(token.0).map(|slot| &slot.source) {
-            Some(Source::Raw { .. }) => self.became_idle(token.0),
-            _ => self.vacate(token.0),
+        let Some(slot) = self.slots.get_mut(token.0) else { return };
+        if matches!(&slot.source, Source::Raw { hash, .. } if self.by_hash.get(hash) == Some(&token.0)) {
+            self.became_idle(token.0);
+        } else {
+            // No request finds it any more.
+            slot.source = Source::Orphan;
+            self.vacate(token.0);
         }
     }
 
@@ -280,7 +295,7 @@ impl Live {
     }
 
     /// The shapes or the hash key have changed: forgets the idle tokens and reads the others again.
-    pub fn reread(&mut self, read: impl Fn(&str) -> Result<TokenKeys, Malformed>) -> Reread {
+    pub fn reread(&mut self, read: impl Fn(&[u8]) -> Result<TokenKeys, Malformed>) -> Reread {
         let mut reread = Reread::default();
         self.by_key.clear();
         self.young.clear();
@@ -297,7 +312,7 @@ impl Live {
                 Source::Raw { hash, raw } => match read(raw) {
                     Ok(keys) => slot.keys = keys,
                     Err(_) => {
-                        self.by_hash.remove(hash);
+                        forget(&mut self.by_hash, *hash, at);
                         slot.source = Source::Orphan;
                         slot.keys.keys = Vec::new();
                         reread.malformed.push(TokenId(at));
@@ -316,9 +331,9 @@ impl Live {
         reread
     }
 
-    fn hash(&self, raw: &str) -> u128 {
+    fn hash(&self, raw: &[u8]) -> u128 {
         let mut hasher = SipHasher13::new_with_key(&self.secret);
-        hasher.write(raw.as_bytes());
+        hasher.write(raw.last_chunk::<HASHED_BYTES>().map_or(raw, |end| end));
         hasher.finish128().as_u128()
     }
 
@@ -367,9 +382,7 @@ impl Live {
         }
         match core::mem::replace(&mut slot.source, Source::Vacant) {
             Source::Vacant => return,
-            Source::Raw { hash, .. } => {
-                self.by_hash.remove(&hash);
-            }
+            Source::Raw { hash, .. } => forget(&mut self.by_hash, hash, at),
             Source::Verified { .. } | Source::Orphan => {}
         }
         slot.keys.keys = Vec::new();
@@ -387,6 +400,13 @@ impl Live {
                 }
             }
         }
+    }
+}
+
+/// Takes a token out of the table, if it is the one that is found there.
+fn forget(by_hash: &mut KeyMap<u128, usize>, hash: u128, at: usize) {
+    if by_hash.get(&hash) == Some(&at) {
+        by_hash.remove(&hash);
     }
 }
 

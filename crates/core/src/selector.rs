@@ -150,10 +150,10 @@ impl Selector {
 /// `None` for everything else, and for numbers that JSON implementations do not agree on (RFC 8259 section
 /// 6): fractions, and integers of more than 64 bits.
 #[must_use]
-pub fn scalar_text(value: &Json) -> Option<Cow<'_, str>> {
+pub fn scalar_text<'t>(value: &'t Json<'_>) -> Option<Cow<'t, str>> {
     use alloc::string::ToString;
     match value {
-        Json::Text(text) => Some(text.as_str().into()),
+        Json::Text(text) => Some(text.as_ref().into()),
         Json::Bool(flag) => Some(if *flag { "true" } else { "false" }.into()),
         Json::Number(number) => number_text(*number).map(Into::into),
         Json::Whole(number) => Some(number.to_string().into()),

@@ -4,6 +4,7 @@
 //! no reader behind the filter can see other claims than the filter did: whatever looks like a JWT to a
 //! lenient reader must be one to this strict reader, or it is malformed.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -14,7 +15,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest, Sha256};
 
-use crate::json::Json;
+use crate::json::{Json, Members};
+use crate::words;
 
 /// Longest token, in bytes. Envoy's default for all headers together is 60 KiB.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
@@ -34,9 +36,16 @@ pub struct Jwt<'a> {
     /// The whole token.
     pub raw: &'a str,
     /// `kid` of its header.
-    pub key_id: Option<String>,
+    pub key_id: Option<Cow<'a, str>>,
     /// Its claims: an object.
-    pub claims: Json,
+    pub claims: Json<'a>,
+}
+
+/// Where the parts of a JWT are decoded into, for as long as it is looked at.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    header: Vec<u8>,
+    payload: Vec<u8>,
 }
 
 /// Why a token cannot be relied on.
@@ -73,37 +82,41 @@ impl<'a> Token<'a> {
     ///
     /// # Errors
     /// When it is not a token, or is one that two readers could understand differently.
-    pub fn read(raw: &'a str) -> Result<Self, Malformed> {
+    pub fn read(raw: &'a str, decoded: &'a mut Decoded) -> Result<Self, Malformed> {
         if raw.is_empty() {
             return Err(Malformed::Empty);
         }
         if raw.len() > MAX_TOKEN_BYTES {
             return Err(Malformed::TooLong);
         }
-        if !raw.bytes().all(is_token_byte) {
+        let Some((header, payload, signature)) = three_parts(raw) else { return Self::opaque(raw) };
+        let Decoded { header: header_text, payload: payload_text } = decoded;
+        let Some(members) = read_object(header, header_text) else {
+            // What this reader takes for a header, a lenient one does as well.
+            return if resembles_object(header) {
+                Err(malformed(raw, Malformed::Header))
+            } else {
+                Self::opaque(raw)
+            };
+        };
+        let claims = read_object(payload, payload_text).ok_or_else(|| malformed(raw, Malformed::Payload))?;
+        // The others were decoded, strictly, from characters that a token has.
+        if !are_token_bytes(signature) {
             return Err(Malformed::Characters);
         }
-        let mut parts = raw.split('.');
-        let (Some(header), Some(payload), Some(_signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Self::opaque(raw);
-        };
-        if !resembles_object(header) {
-            return Self::opaque(raw);
-        }
-        let header = read_object(header).ok_or(Malformed::Header)?;
-        let claims = read_object(payload).ok_or(Malformed::Payload)?;
-        let key_id = match header.get("kid") {
+        let key_id = match members.get("kid") {
             None => None,
             Some(Json::Text(key_id)) => Some(key_id.clone()),
             // RFC 7515 section 4.1.4: a case-sensitive string.
             Some(_) => return Err(Malformed::Header),
         };
-        Ok(Self::Jwt(Jwt { raw, key_id, claims }))
+        Ok(Self::Jwt(Jwt { raw, key_id, claims: Json::Object(claims) }))
     }
 
     fn opaque(raw: &'a str) -> Result<Self, Malformed> {
+        if !are_token_bytes(raw) {
+            return Err(Malformed::Characters);
+        }
         if hides_a_jwt(raw) { Err(Malformed::Surrounded) } else { Ok(Self::Opaque(raw)) }
     }
 
@@ -115,6 +128,15 @@ impl<'a> Token<'a> {
             Self::Opaque(raw) => raw,
         }
     }
+
+    /// The SHA-256 by which it is revoked, see [`sha256_hex`].
+    #[must_use]
+    pub fn sha256_hex(&self) -> String {
+        hash(match self {
+            Self::Jwt(jwt) => jwt.raw.rsplit_once('.').map_or(jwt.raw, |(signed, _)| signed),
+            Self::Opaque(raw) => raw.trim_end_matches('='),
+        })
+    }
 }
 
 /// The SHA-256 by which a raw token is revoked, in lower-case hexadecimal.
@@ -124,10 +146,13 @@ impl<'a> Token<'a> {
 /// has one. Of any other token, that of the whole without trailing padding.
 #[must_use]
 pub fn sha256_hex(raw: &str) -> String {
-    let identity = match Token::read(raw) {
-        Ok(Token::Jwt(jwt)) => jwt.raw.rsplit_once('.').map_or(jwt.raw, |(signed, _)| signed),
-        _ => raw.trim_end_matches('='),
-    };
+    match Token::read(raw, &mut Decoded::default()) {
+        Ok(token) => token.sha256_hex(),
+        Err(_) => hash(raw.trim_end_matches('=')),
+    }
+}
+
+fn hash(identity: &str) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(identity.as_bytes()) {
         // Writing to a String cannot fail.
@@ -136,9 +161,27 @@ pub fn sha256_hex(raw: &str) -> String {
     text
 }
 
-// b64token of RFC 6750 section 2.1. Every byte of every new token is looked at, so by a table.
-fn is_token_byte(byte: u8) -> bool {
-    TOKEN_BYTES.get(usize::from(byte)).copied().unwrap_or_default()
+/// What stands before, between and after exactly two dots.
+fn three_parts(raw: &str) -> Option<(&str, &str, &str)> {
+    let split = |text: &'_ str| -> Option<usize> { words::position(text.as_bytes(), b'.') };
+    let (header, rest) = raw.split_at_checked(split(raw)?)?;
+    let rest = rest.get(1..)?;
+    let (payload, rest) = rest.split_at_checked(split(rest)?)?;
+    let signature = rest.get(1..)?;
+    split(signature).is_none().then_some((header, payload, signature))
+}
+
+/// The reason, unless there is the more general one.
+fn malformed(raw: &str, reason: Malformed) -> Malformed {
+    if are_token_bytes(raw) { reason } else { Malformed::Characters }
+}
+
+// b64token of RFC 6750 section 2.1. Most bytes of every new token are looked at, so by a table, and several at a time.
+fn are_token_bytes(text: &str) -> bool {
+    let is_one = |byte: &u8| TOKEN_BYTES.get(usize::from(*byte)).copied().unwrap_or_default();
+    let (fours, rest) = text.as_bytes().as_chunks::<4>();
+    fours.iter().fold(true, |all, [a, b, c, d]| all & is_one(a) & is_one(b) & is_one(c) & is_one(d))
+        && rest.iter().all(is_one)
 }
 
 #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
@@ -165,9 +208,13 @@ fn hides_a_jwt(raw: &str) -> bool {
     })
 }
 
-fn read_object(part: &str) -> Option<Json> {
-    let text = URL_SAFE_NO_PAD.decode(part).ok()?;
-    Json::parse(&text).ok().filter(|value| matches!(value, Json::Object(_)))
+fn read_object<'a>(part: &str, text: &'a mut Vec<u8>) -> Option<Members<'a>> {
+    text.clear();
+    URL_SAFE_NO_PAD.decode_vec(part, text).ok()?;
+    match Json::parse(text) {
+        Ok(Json::Object(members)) => Some(members),
+        _ => None,
+    }
 }
 
 /// Whether some lenient base64 reader could see the start of a JSON object: padded or not, of either
@@ -214,7 +261,7 @@ mod tests {
 
     #[track_caller]
     fn check(raw: &str, expect: Result<&str, Malformed>) {
-        let seen = Token::read(raw).map(|token| match token {
+        let seen = Token::read(raw, &mut Decoded::default()).map(|token| match token {
             Token::Jwt(_) => "jwt",
             Token::Opaque(_) => "opaque",
         });
@@ -224,7 +271,8 @@ mod tests {
     #[test]
     fn a_jwt_is_read() {
         let raw = jwt(r#"{"alg":"RS256","kid":"k1"}"#, r#"{"sub":"alice"}"#);
-        let Ok(Token::Jwt(jwt)) = Token::read(&raw) else { panic!("not a JWT") };
+        let mut decoded = Decoded::default();
+        let Ok(Token::Jwt(jwt)) = Token::read(&raw, &mut decoded) else { panic!("not a JWT") };
         assert_eq!(jwt.key_id.as_deref(), Some("k1"));
         assert_eq!(jwt.claims.get("sub").and_then(Json::as_text), Some("alice"));
     }

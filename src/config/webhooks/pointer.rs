@@ -12,7 +12,7 @@ pub struct Pointer(Vec<String>);
 impl Pointer {
     /// What it points at.
     #[must_use]
-    pub fn find<'a>(&self, json: &'a Json) -> Option<&'a Json> {
+    pub fn find<'a>(&self, json: &'a Json<'a>) -> Option<&'a Json<'a>> {
         self.0.iter().try_fold(json, |json, part| match json {
             Json::Object(members) => members.get(part),
             Json::List(items) => items.get(index(part)?),
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_pointer_finds_what_the_rfc_says() {
         let json = Json::parse(br#"{"a":{"b/c":[10,{"~":true}]},"":1}"#).unwrap();
-        let check = |pointer: &str, expect: Option<Json>| {
+        let check = |pointer: &str, expect: Option<Json<'_>>| {
             let parsed: Pointer = pointer.parse().unwrap();
             assert_eq!(parsed.find(&json), expect.as_ref(), "{pointer}");
             assert_eq!(parsed.to_string(), pointer);

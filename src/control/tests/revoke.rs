@@ -104,7 +104,7 @@ async fn who_may_not_cannot() {
     assert_eq!(answers, [Err(ControlError::Issuer(None))]);
     assert_eq!(control.undo(id, "", &limited).await, Err(ControlError::NoRevocation(id)));
     assert_eq!(control.get(id, &limited).await, Err(ControlError::NoRevocation(id)));
-    let claims = Json::parse(format!(r#"{{"iss":"{IDP}","sid":"a"}}"#).as_bytes()).unwrap();
+    let claims = Json::parse(format!(r#"{{"iss":"{IDP}","sid":"a"}}"#).as_bytes()).unwrap().into_owned();
     assert_eq!(control.check(&CheckSubject::Claims(claims), &limited).await, Ok(Checked::default()));
     assert_eq!(control.ready(), Ok(1));
 }

@@ -21,7 +21,7 @@ pub struct Change {
     /// Where.
     pub path: Path,
     /// With what; null where there is nothing.
-    pub value: Json,
+    pub value: Json<'static>,
 }
 
 /// What a change does.
@@ -39,7 +39,7 @@ pub enum Operation {
 ///
 /// # Errors
 /// When it is none.
-pub fn read(body: &Json) -> Result<Vec<Change>, ScimError> {
+pub fn read(body: &Json<'_>) -> Result<Vec<Change>, ScimError> {
     expect_schema(body, SCHEMA)?;
     let Some(Json::List(operations)) = member(body, "Operations")? else {
         return Err(ErrorKind::InvalidSyntax.error("`Operations` is missing or not a list"));
@@ -57,7 +57,7 @@ pub fn read(body: &Json) -> Result<Vec<Change>, ScimError> {
     Ok(changes)
 }
 
-fn read_one(json: &Json, changes: &mut Vec<Change>) -> Result<(), ScimError> {
+fn read_one(json: &Json<'_>, changes: &mut Vec<Change>) -> Result<(), ScimError> {
     let named = member(json, "op")?.and_then(Json::as_text).unwrap_or_default().to_ascii_lowercase();
     let operation = match named.as_str() {
         "add" => Operation::Add,
@@ -65,7 +65,7 @@ fn read_one(json: &Json, changes: &mut Vec<Change>) -> Result<(), ScimError> {
         "remove" => Operation::Remove,
         _ => return Err(ErrorKind::InvalidSyntax.error("`op` is none of add, replace and remove")),
     };
-    let value = member(json, "value")?.cloned().unwrap_or(Json::Null);
+    let value = member(json, "value")?.cloned().unwrap_or(Json::Null).into_owned();
     let path = match member(json, "path")? {
         None => None,
         Some(Json::Text(path)) => Some(path).filter(|path| !path.is_empty()),
@@ -77,7 +77,7 @@ fn read_one(json: &Json, changes: &mut Vec<Change>) -> Result<(), ScimError> {
             return Err(ErrorKind::NoTarget.error("`remove` needs a path"));
         }
         (None, Json::Object(members)) => {
-            for (name, value) in members {
+            for (name, value) in members.iter() {
                 let path = Path::parse(name)?;
                 // What of a whole user does not change is sent along.
                 if path != Path::One(Attribute::Id) {
@@ -203,7 +203,7 @@ impl Change {
 }
 
 /// The value of an attribute that has one. Entra ID also sends it as `[{"value": …}]`.
-fn single(value: &Json) -> Result<&Json, ScimError> {
+fn single<'a>(value: &'a Json<'a>) -> Result<&'a Json<'a>, ScimError> {
     match value {
         Json::List(list) => match list.as_slice() {
             [one] => Ok(member(one, "value")?.unwrap_or(value)),

@@ -17,7 +17,7 @@ const MAX_EMAILS: usize = 20;
 ///
 /// # Errors
 /// When an attribute is missing or has a value that it cannot have.
-pub(super) fn read(body: &Json, before: User) -> Result<User, ScimError> {
+pub(super) fn read(body: &Json<'_>, before: User) -> Result<User, ScimError> {
     expect_schema(body, USER_SCHEMA)?;
     let mut user =
         User { user_name: String::new(), external_id: String::new(), emails: Vec::new(), ..before };
@@ -55,7 +55,7 @@ pub(super) fn check(user: &User) -> Result<(), ScimError> {
 }
 
 /// Whether a body says that it has this schema.
-pub(super) fn expect_schema(body: &Json, schema: &str) -> Result<(), ScimError> {
+pub(super) fn expect_schema(body: &Json<'_>, schema: &str) -> Result<(), ScimError> {
     if !matches!(body, Json::Object(_)) {
         return Err(
             ErrorKind::InvalidSyntax.error(format!("the body is {} instead of an object", body.type_name()))
@@ -69,7 +69,7 @@ pub(super) fn expect_schema(body: &Json, schema: &str) -> Result<(), ScimError> 
 }
 
 /// A member whatever the case of its name (RFC 7643 section 2.1); null is none.
-pub(super) fn member<'a>(json: &'a Json, name: &str) -> Result<Option<&'a Json>, ScimError> {
+pub(super) fn member<'a>(json: &'a Json<'a>, name: &str) -> Result<Option<&'a Json<'a>>, ScimError> {
     let Json::Object(members) = json else { return Ok(None) };
     let mut found = members.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
     match (found.next(), found.next()) {
@@ -82,7 +82,7 @@ pub(super) fn member<'a>(json: &'a Json, name: &str) -> Result<Option<&'a Json>,
 }
 
 /// A text that can be kept; null is an empty one.
-pub(super) fn text(value: &Json, name: &str) -> Result<String, ScimError> {
+pub(super) fn text(value: &Json<'_>, name: &str) -> Result<String, ScimError> {
     let text = match value {
         Json::Null => "",
         Json::Text(text) => text,
@@ -105,7 +105,7 @@ pub(super) fn can_be_kept(text: &str, name: &str) -> Result<(), ScimError> {
 }
 
 /// A boolean, or the text of one, as Entra ID sends it.
-pub(super) fn truth(value: &Json, name: &str) -> Result<bool, ScimError> {
+pub(super) fn truth(value: &Json<'_>, name: &str) -> Result<bool, ScimError> {
     match value {
         Json::Bool(value) => Ok(*value),
         Json::Text(text) if text.eq_ignore_ascii_case("true") => Ok(true),
@@ -115,7 +115,7 @@ pub(super) fn truth(value: &Json, name: &str) -> Result<bool, ScimError> {
 }
 
 /// E-mail addresses: a list of them, or one.
-pub(super) fn emails(value: &Json) -> Result<Vec<Email>, ScimError> {
+pub(super) fn emails(value: &Json<'_>) -> Result<Vec<Email>, ScimError> {
     match value {
         Json::Null => Ok(Vec::new()),
         Json::List(list) if list.len() > MAX_EMAILS => {
@@ -126,7 +126,7 @@ pub(super) fn emails(value: &Json) -> Result<Vec<Email>, ScimError> {
     }
 }
 
-fn email(value: &Json) -> Result<Email, ScimError> {
+fn email(value: &Json<'_>) -> Result<Email, ScimError> {
     let mut email = Email::default();
     if let Json::Text(_) = value {
         email.value = text(value, "emails")?;

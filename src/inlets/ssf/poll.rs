@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use portcullis_core::json::Json;
+use portcullis_core::json::{Json, Members};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tracing::{Instrument as _, info, warn};
@@ -56,16 +56,17 @@ pub(super) async fn poll(
             answer => answer?,
         };
         stream.polled(inlets.control().time_ms());
+        let none = Members::default();
         let sets = match answer.get("sets") {
-            Some(Json::Object(sets)) => sets.iter(),
-            None => Default::default(),
+            Some(Json::Object(sets)) => sets,
+            None => &none,
             Some(_) => {
                 return Err(TransmitterError::Answer { url, why: "`sets` is not an object" });
             }
         };
-        let more = matches!(answer.get("moreAvailable"), Some(Json::Bool(true))) || sets.len() > 0;
+        let more = matches!(answer.get("moreAvailable"), Some(Json::Bool(true))) || !sets.is_empty();
         outcomes = Outcomes::default();
-        for (jti, set) in sets {
+        for (jti, set) in sets.iter() {
             outcomes.add(inlets, stream, &url, jti, set.as_text().unwrap_or_default()).await;
         }
         if outcomes.held_back {

@@ -1,10 +1,9 @@
 //! Security event tokens (RFC 8417) as Shared Signals 1.0 has them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_core::UnixSeconds;
-use portcullis_core::json::Json;
+use portcullis_core::json::{Json, Members};
 
 use super::super::subject::Speaker;
 use super::super::{Cause, Inlets, Protocol as _, Reading, Refused};
@@ -129,7 +128,7 @@ fn identify(
 /// The names of the events, for the audit trail.
 fn signal(claims: Claims<'_>) -> String {
     let Some(Json::Object(events)) = claims.get("events") else { return String::new() };
-    let names = events.keys().take(MAX_EVENTS).map(|uri| uri.rsplit('/').next().unwrap_or_default());
+    let names = events.names().take(MAX_EVENTS).map(|uri| uri.rsplit('/').next().unwrap_or_default());
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -150,7 +149,7 @@ impl Context<'_> {
             return Err(JwtError::ClaimMissing("sub_id").into());
         }
         let (mut effects, mut news) = (Vec::new(), Vec::new());
-        for (uri, event) in events {
+        for (uri, event) in events.iter() {
             let Json::Object(members) = event else {
                 return Err(Cause::rule("events_wrong", format!("event `{uri}` is not an object")));
             };
@@ -163,7 +162,7 @@ impl Context<'_> {
         Ok((effects, news))
     }
 
-    fn effects(&self, kind: EventKind, event: &Json) -> Result<Vec<Effect>, Cause> {
+    fn effects(&self, kind: EventKind, event: &Json<'_>) -> Result<Vec<Effect>, Cause> {
         let subject = self.subject(event)?;
         let at_ms = self.event_time(event)?;
         let action = self.stream.settings.action(kind);
@@ -220,7 +219,7 @@ impl Context<'_> {
     }
 
     /// Of whom an event speaks: the token says it, or, where that is accepted, the event alone.
-    fn subject<'e>(&'e self, event: &'e Json) -> Result<&'e Json, Cause> {
+    fn subject<'e>(&'e self, event: &'e Json<'e>) -> Result<&'e Json<'e>, Cause> {
         let in_event = || match self.transmitter.messages.allows(Leniency::SubjectInEvent) {
             true => event.get("subject"),
             false => None,
@@ -231,7 +230,7 @@ impl Context<'_> {
 
     /// When it happened: `event_timestamp` in seconds or, as Okta has it, in milliseconds; else `toe` (RFC 8417),
     /// else when the token was issued.
-    fn event_time(&self, event: &Json) -> Result<UnixMillis, Cause> {
+    fn event_time(&self, event: &Json<'_>) -> Result<UnixMillis, Cause> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range")]
         match event.get("event_timestamp") {
             None => Ok(self.claims.seconds("toe")?.unwrap_or(self.iat).saturating_mul(1_000)),
@@ -244,13 +243,13 @@ impl Context<'_> {
     }
 
     /// What an event about the stream itself says. Others are not acted on.
-    fn news(&self, uri: &str, event: &Json, members: &BTreeMap<String, Json>) -> Result<Option<News>, Cause> {
+    fn news(&self, uri: &str, event: &Json<'_>, members: &Members<'_>) -> Result<Option<News>, Cause> {
         let text = |name: &str| members.get(name).and_then(Json::as_text);
         if VERIFICATION.contains(&uri) {
             self.subject_of_stream(event)?;
             let state = match members.get("state") {
                 None | Some(Json::Null) => None,
-                Some(Json::Text(state)) => Some(state.as_str()),
+                Some(Json::Text(state)) => Some(state.as_ref()),
                 Some(_) => return Err(JwtError::ClaimType("state", "a text").into()),
             };
             if !self.stream.accepts_state(state) {
@@ -274,7 +273,7 @@ impl Context<'_> {
 
     /// The subject of an event about the stream is the stream, by its id as an opaque identifier; where subjects are
     /// in events, it may be left out. The id is compared where the transmitter was asked for it.
-    fn subject_of_stream(&self, event: &Json) -> Result<(), Cause> {
+    fn subject_of_stream(&self, event: &Json<'_>) -> Result<(), Cause> {
         let subject = match self.subject(event) {
             Err(_) if self.transmitter.messages.allows(Leniency::SubjectInEvent) => return Ok(()),
             subject => subject?,

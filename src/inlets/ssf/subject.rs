@@ -1,8 +1,8 @@
 //! Of whom a security event speaks (Shared Signals 1.0, section 3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use portcullis_core::json::Json;
+use portcullis_core::json::{Json, Members};
 
 use super::super::Cause;
 use super::super::subject::{self, Speaker, SubjectError};
@@ -36,7 +36,7 @@ pub(super) struct Naming<'a> {
 }
 
 /// What a subject means. A session is only looked for where the event can be about one.
-pub(super) fn resolve(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
+pub(super) fn resolve(subject: &Json<'_>, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
     let subject = if naming.untyped { &typed(subject) } else { subject };
     match subject.get("format").and_then(Json::as_text) {
         Some("complex") => complex(subject, naming, of_session),
@@ -49,11 +49,11 @@ pub(super) fn resolve(subject: &Json, naming: &Naming<'_>, of_session: bool) -> 
     }
 }
 
-fn complex(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
+fn complex(subject: &Json<'_>, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
     let Json::Object(members) = subject else { return Err(malformed("a complex subject is an object")) };
     // The others only narrow the subject, and are passed over; so is a session where no event can be about one.
     let is_processed = |name: &str| name == "format" || name == "user" || (name == "session" && of_session);
-    let mut unprocessed = members.keys().filter(|name| !is_processed(name));
+    let mut unprocessed = members.names().filter(|name| !is_processed(name));
     let Some(critical) = naming.critical else {
         // Not asked for now: whoever pushes would decide how often the transmitter is called. It is asked from the
         // start on and until it answers, and RFC 8935 has transmitters send again what is answered 503.
@@ -73,11 +73,7 @@ fn complex(subject: &Json, naming: &Naming<'_>, of_session: bool) -> Result<Abou
 }
 
 /// The session or the user that a complex subject names.
-fn about_member(
-    members: &BTreeMap<String, Json>,
-    naming: &Naming<'_>,
-    of_session: bool,
-) -> Result<About, Cause> {
+fn about_member(members: &Members<'_>, naming: &Naming<'_>, of_session: bool) -> Result<About, Cause> {
     let issuer = naming.speaker.tokens_of;
     match (members.get("session").filter(|_| of_session), members.get("user")) {
         (Some(session), _) => match session.get("format").and_then(Json::as_text) {
@@ -97,29 +93,33 @@ fn about_member(
 }
 
 /// The subject with `format` where it can be told.
-fn typed(subject: &Json) -> Json {
+fn typed<'a>(subject: &Json<'a>) -> Json<'a> {
     match subject {
         Json::List(list) => Json::List(list.iter().map(typed).collect()),
         Json::Object(members) => {
-            let mut members: BTreeMap<String, Json> =
-                members.iter().map(|(name, value)| (name.clone(), typed(value))).collect();
-            if !members.contains_key("format") {
+            let is_old = members.get("format").is_none();
+            let kept = members.iter().filter(|(name, _)| !is_old || *name != "subject_type");
+            let mut new: Members<'_> =
+                kept.map(|(name, value)| (name.to_owned().into(), typed(value))).collect();
+            if is_old {
                 let is_complex =
-                    MEMBERS.iter().any(|name| matches!(members.get(*name), Some(Json::Object(_))));
-                let format = match members.remove("subject_type") {
-                    Some(Json::Text(typ)) => Some(Json::Text(typ.replace('-', "_"))),
-                    _ if is_complex => Some(Json::Text("complex".into())),
+                    MEMBERS.iter().any(|name| matches!(members.get(name), Some(Json::Object(_))));
+                let format = match members.get("subject_type") {
+                    Some(Json::Text(typ)) => Some(typ.replace('-', "_")),
+                    _ if is_complex => Some("complex".into()),
                     _ => None,
                 };
-                members.extend(format.map(|format| ("format".to_owned(), format)));
+                if let Some(format) = format {
+                    new.insert_if_absent("format", Json::Text(format.into()));
+                }
             }
-            Json::Object(members)
+            Json::Object(new)
         }
         other => other.clone(),
     }
 }
 
-fn text<'a>(identifier: &'a Json, name: &str) -> Result<&'a str, Cause> {
+fn text<'a>(identifier: &'a Json<'_>, name: &str) -> Result<&'a str, Cause> {
     let text = identifier.get(name).and_then(Json::as_text).filter(|text| !text.is_empty());
     text.ok_or_else(|| malformed(&format!("`{name}` is missing or not a text")))
 }

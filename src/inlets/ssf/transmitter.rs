@@ -63,7 +63,7 @@ pub(super) struct Transmitter<'a> {
     inlets: &'a Inlets,
     stream: &'a Stream,
     reach: Reach,
-    description: Json,
+    description: Json<'static>,
 }
 
 /// A stream as its transmitter has it.
@@ -218,7 +218,7 @@ impl<'a> Transmitter<'a> {
         url: &str,
         request: &Value,
         limits: Limits,
-    ) -> Result<Json, TransmitterError> {
+    ) -> Result<Json<'static>, TransmitterError> {
         let answer = self.call(Method::POST, url, Some(request), limits).await?;
         parse(url, StatusCode::OK, &answer)
     }
@@ -254,13 +254,13 @@ impl<'a> Transmitter<'a> {
         named.or_else(only)
     }
 
-    fn told(&self, answer: &Json, url: &str) -> Result<Told, TransmitterError> {
+    fn told(&self, answer: &Json<'_>, url: &str) -> Result<Told, TransmitterError> {
         let told = self.read_stream(answer, url)?;
         self.stream.know(Some(known(&told)));
         Ok(told)
     }
 
-    fn read_stream(&self, stream: &Json, url: &str) -> Result<Told, TransmitterError> {
+    fn read_stream(&self, stream: &Json<'_>, url: &str) -> Result<Told, TransmitterError> {
         let told = told(stream, url)?;
         // What does not say whose it is was found where the transmitter's own are.
         if let iss @ Some(_) = stream.get("iss") {
@@ -287,7 +287,7 @@ impl<'a> Transmitter<'a> {
     }
 }
 
-fn told(stream: &Json, url: &str) -> Result<Told, TransmitterError> {
+fn told(stream: &Json<'_>, url: &str) -> Result<Told, TransmitterError> {
     let why = "a stream without stream_id";
     let stream_id =
         text(stream, "stream_id").ok_or_else(|| TransmitterError::Answer { url: url.into(), why })?;
@@ -309,7 +309,7 @@ fn told(stream: &Json, url: &str) -> Result<Told, TransmitterError> {
 }
 
 /// In seconds, as `expires_in` is (RFC 6749 appendix A.14).
-fn inactivity_timeout(stream: &Json) -> Option<Duration> {
+fn inactivity_timeout(stream: &Json<'_>) -> Option<Duration> {
     match stream.get("inactivity_timeout") {
         Some(Json::Number(seconds)) if *seconds > 0.0 => Duration::try_from_secs_f64(*seconds).ok(),
         _ => None,
@@ -317,7 +317,7 @@ fn inactivity_timeout(stream: &Json) -> Option<Duration> {
 }
 
 /// The transmitter, its streams and its events have one issuer.
-fn expect_issuer(url: &str, named: Option<&Json>, expected: &str) -> Result<(), TransmitterError> {
+fn expect_issuer(url: &str, named: Option<&Json<'_>>, expected: &str) -> Result<(), TransmitterError> {
     let found = match named {
         Some(Json::Text(iss)) if iss == expected => return Ok(()),
         Some(Json::Text(iss)) => printable(iss, 200),

@@ -42,7 +42,7 @@ impl Entries {
     /// # Errors
     /// When it is not an object with `bits` and `lst`, or `lst` is not a zlib stream in base64url, or is larger
     /// than [`MAX_LIST_BYTES`].
-    pub fn read(status_list: &Json) -> Result<Self, Cause> {
+    pub fn read(status_list: &Json<'_>) -> Result<Self, Cause> {
         let bits = match status_list.get("bits") {
             None => return Err(JwtError::ClaimMissing("status_list/bits").into()),
             Some(Json::Number(bits)) => [1_u8, 2, 4, 8].into_iter().find(|known| f64::from(*known) == *bits),
@@ -55,7 +55,7 @@ impl Entries {
             Some(_) => return Err(JwtError::ClaimType("status_list/lst", "a text").into()),
         };
         let compressed = URL_SAFE_NO_PAD
-            .decode(lst)
+            .decode(lst.as_bytes())
             .map_err(|_| JwtError::ClaimType("status_list/lst", "base64url without padding"))?;
         let bytes = decompress_to_vec_zlib_with_limit(&compressed, MAX_LIST_BYTES).map_err(|error| {
             if error.status == TINFLStatus::HasMoreOutput {
@@ -134,9 +134,9 @@ mod tests {
 
     use super::*;
 
-    fn list(bits: u8, bytes: &[u8]) -> Json {
+    fn list(bits: u8, bytes: &[u8]) -> Json<'static> {
         let lst = URL_SAFE_NO_PAD.encode(compress_to_vec_zlib(bytes, 9));
-        Json::parse(format!(r#"{{"bits":{bits},"lst":"{lst}"}}"#).as_bytes()).unwrap()
+        Json::parse(format!(r#"{{"bits":{bits},"lst":"{lst}"}}"#).as_bytes()).unwrap().into_owned()
     }
 
     #[test]

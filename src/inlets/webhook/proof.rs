@@ -50,11 +50,11 @@ pub(super) fn verify(
 }
 
 /// Whether each event has the secret, where the scheme has it there.
-pub(super) fn verify_events(webhook: &Webhook, events: &[Json]) -> Result<(), Cause> {
+pub(super) fn verify_events(webhook: &Webhook, events: &[Json<'_>]) -> Result<(), Cause> {
     if webhook.scheme != Scheme::ClientState {
         return Ok(());
     }
-    let has_secret = |event: &Json| {
+    let has_secret = |event: &Json<'_>| {
         let state = event.get("clientState").and_then(Json::as_text).unwrap_or_default();
         bool::from(state.as_bytes().ct_eq(webhook.secret.reveal()))
     };
@@ -69,7 +69,7 @@ pub(super) fn id(
     webhook: &Webhook,
     proven: Option<MessageId>,
     inbound: &Inbound,
-    body: &Json,
+    body: &Json<'_>,
     now: UnixSeconds,
 ) -> Result<MessageId, Cause> {
     if let Some(id) = proven {

@@ -12,7 +12,7 @@ use crate::inlets::{Cause, Inlets, subject};
 const MAX_SECONDS: f64 = 1e11;
 
 /// The events of a body.
-pub(super) fn events<'a>(webhook: &Webhook, body: &'a Json) -> Result<&'a [Json], Cause> {
+pub(super) fn events<'a>(webhook: &Webhook, body: &'a Json<'a>) -> Result<&'a [Json<'a>], Cause> {
     let Some(pointer) = &webhook.events else { return Ok(std::slice::from_ref(body)) };
     match pointer.find(body) {
         Some(Json::List(events)) => Ok(events),
@@ -26,7 +26,7 @@ pub(super) fn events<'a>(webhook: &Webhook, body: &'a Json) -> Result<&'a [Json]
 /// What follows from events, and in a few words how many there were.
 pub(super) fn apply(
     webhook: &Webhook,
-    events: &[Json],
+    events: &[Json<'_>],
     inlets: &Inlets,
 ) -> Result<(Vec<Effect>, String), Cause> {
     let mut effects = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn apply(
     Ok((effects, summary(webhook, events, matched)))
 }
 
-fn summary(webhook: &Webhook, events: &[Json], matched: usize) -> String {
+fn summary(webhook: &Webhook, events: &[Json<'_>], matched: usize) -> String {
     match (events, matched) {
         ([event], 0) => {
             let unmet = webhook.rules.iter().enumerate().filter_map(|(index, rule)| {
@@ -64,7 +64,7 @@ fn summary(webhook: &Webhook, events: &[Json], matched: usize) -> String {
 }
 
 /// The first condition that does not hold, and what is there instead.
-fn first_unmet<'a>(rule: &'a Rule, event: &Json) -> Option<(&'a Pointer, String)> {
+fn first_unmet<'a>(rule: &'a Rule, event: &Json<'_>) -> Option<(&'a Pointer, String)> {
     let holds = |at: &Pointer, any_of: &[crate::config::webhooks::Scalar]| {
         at.find(event).is_some_and(|json| any_of.iter().any(|scalar| scalar.equals(json)))
     };
@@ -76,7 +76,12 @@ fn first_unmet<'a>(rule: &'a Rule, event: &Json) -> Option<(&'a Pointer, String)
     Some((&unmet.at, printable(&found, 64)))
 }
 
-fn effects_of(rule: &Rule, event: &Json, webhook: &Webhook, inlets: &Inlets) -> Result<Vec<Effect>, Cause> {
+fn effects_of(
+    rule: &Rule,
+    event: &Json<'_>,
+    webhook: &Webhook,
+    inlets: &Inlets,
+) -> Result<Vec<Effect>, Cause> {
     let reason = format!("webhook {}", webhook.name);
     let cutoff_ms = rule.time.as_ref().map(|pointer| time(event, pointer)).transpose()?;
     let effect = |target| match rule.action {
@@ -95,7 +100,7 @@ fn effects_of(rule: &Rule, event: &Json, webhook: &Webhook, inlets: &Inlets) -> 
 
 fn targets(
     subject: &EventTarget,
-    event: &Json,
+    event: &Json<'_>,
     webhook: &Webhook,
     inlets: &Inlets,
 ) -> Result<Vec<Target>, Cause> {
@@ -123,7 +128,7 @@ fn targets(
     }])
 }
 
-fn value(event: &Json, pointer: &Pointer) -> Result<String, Cause> {
+fn value(event: &Json<'_>, pointer: &Pointer) -> Result<String, Cause> {
     let wrong = |found| {
         Cause::rule(
             "value_missing",
@@ -135,9 +140,9 @@ fn value(event: &Json, pointer: &Pointer) -> Result<String, Cause> {
 }
 
 /// A text or a whole number as a text.
-pub(super) fn plain(json: &Json) -> Option<String> {
+pub(super) fn plain(json: &Json<'_>) -> Option<String> {
     match json {
-        Json::Text(text) => Some(text.clone()),
+        Json::Text(text) => Some(text.to_string()),
         // Whole ones beyond 2^53 are `Whole`.
         Json::Number(number) if number.fract() == 0.0 => Some(format!("{number:.0}")),
         Json::Whole(number) => Some(number.to_string()),
@@ -146,7 +151,7 @@ pub(super) fn plain(json: &Json) -> Option<String> {
 }
 
 /// RFC 3339, or seconds or milliseconds since 1970.
-fn time(event: &Json, pointer: &Pointer) -> Result<UnixMillis, Cause> {
+fn time(event: &Json<'_>, pointer: &Pointer) -> Result<UnixMillis, Cause> {
     let parsed = match pointer.find(event) {
         Some(Json::Text(text)) => {
             text.parse::<Timestamp>().ok().and_then(|at| UnixMillis::try_from(at.as_millisecond()).ok())

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use portcullis_core::extract::{Found, from_cookie, from_header, from_query};
-use portcullis_core::token::Token;
+use portcullis_core::token::{Decoded, Token};
 use proxy_wasm_harness::{Envoy, State};
 
 use super::support::{Plane, code, synced};
@@ -27,7 +27,10 @@ fn is_malformed(place: usize, values: &[&[u8]]) -> bool {
         2 => from_cookie(values, "at"),
         _ => from_query(values[0], "access_token"),
     };
-    found.map_or(true, |raw| raw.is_some_and(|raw| Token::read(&raw).is_err()))
+    let reads = |raw: &[u8]| {
+        std::str::from_utf8(raw).is_ok_and(|raw| Token::read(raw, &mut Decoded::default()).is_ok())
+    };
+    found.map_or(true, |raw| raw.is_some_and(|raw| !reads(&raw)))
 }
 
 #[track_caller]

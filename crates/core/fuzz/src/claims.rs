@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_core::claims::{MAX_COMBINATIONS, keys_of_token};
 use portcullis_core::cutoff::IssuedAt;
 use portcullis_core::selector::MAX_VALUE_BYTES;
-use portcullis_core::token::{Malformed, Token};
+use portcullis_core::token::{Decoded, Malformed, Token};
 use portcullis_core::{CutoffClaim, Field, HashKey, Key, Shape, Shapes};
 use serde_json::Value;
 
@@ -21,7 +21,8 @@ pub fn run(bytes: &[u8]) {
         second.map_or((&br#"{"alg":"RS256","kid":"k1"}"#[..], first), |payload| (first, payload));
     let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
     let raw = format!("{}.{}.c2ln", encode(header), encode(payload));
-    let Ok(token) = Token::read(&raw) else { return };
+    let mut decoded = Decoded::default();
+    let Ok(token) = Token::read(&raw, &mut decoded) else { return };
     let shapes = shapes();
     let ours = keys_of_token(&HASH_KEY, &shapes, &token);
     if matches!(token, Token::Opaque(_)) {

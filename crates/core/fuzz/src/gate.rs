@@ -287,7 +287,7 @@ impl World {
     fn decide(&mut self, stream: u32, bearer: Bearer) {
         let raw = bearer.raw();
         let mut request = Request::new(stream);
-        self.gate.present(&mut request, Ok(Some(raw.as_str().into())));
+        self.gate.present(&mut request, Ok(Some(raw.as_bytes().into())));
         let (verdict, attached) = self.gate.decide(request);
         assert_eq!(self.gate.asks(), matches!(verdict, Verdict::Reject(Code::Revoked(_))), "{bearer:?}");
         self.gate.tried(Some(raw.as_bytes()), self.now);

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use portcullis_core::extract::{Found, from_cookie, from_header, from_query};
-use portcullis_core::token::{MAX_TOKEN_BYTES, Token, sha256_hex};
+use portcullis_core::token::{Decoded, MAX_TOKEN_BYTES, Token, sha256_hex};
 use serde_json::Value;
 
 /// The first byte says where, the rest are the values of the header, one a line.
@@ -26,7 +26,7 @@ fn bearer(values: &[&[u8]]) {
     let joined = values.join(&b","[..]);
     let Some(theirs) = first_jwt(&joined) else {
         if let Ok(Some(raw)) = found {
-            read(&raw);
+            read(text(&raw));
         }
         return;
     };
@@ -35,8 +35,9 @@ fn bearer(values: &[&[u8]]) {
 
 fn whole(values: &[&[u8]]) {
     if let Ok(Some(raw)) = from_header(values, None) {
+        let raw = text(&raw);
         assert!(!raw.is_empty() && raw.trim_matches([' ', '\t']) == raw);
-        read(&raw);
+        read(raw);
     }
 }
 
@@ -52,7 +53,7 @@ fn cookie(values: &[&[u8]]) {
         .filter(|value| is_jwt(value))
         .collect();
     if let Ok(Some(raw)) = &found {
-        read(raw);
+        read(text(raw));
     }
     theirs.iter().for_each(|theirs| same(&found, theirs));
 }
@@ -60,7 +61,7 @@ fn cookie(values: &[&[u8]]) {
 fn query(target: &[u8]) {
     let found = from_query(target, "access_token");
     if let Ok(Some(raw)) = &found {
-        read(raw);
+        read(text(raw));
     }
     let Some(text) = std::str::from_utf8(target).ok().and_then(|text| text.split_once('?')) else { return };
     let pairs = text.1.split('#').next().unwrap_or_default().split('&');
@@ -73,8 +74,9 @@ fn query(target: &[u8]) {
 fn same(found: &Found<'_>, theirs: &str) {
     let Ok(found) = found else { return };
     let ours = found.as_deref().unwrap_or_else(|| panic!("no token here, and for others {theirs:?}"));
+    let ours = text(ours);
     read(ours);
-    match Token::read(ours) {
+    match Token::read(ours, &mut Decoded::default()) {
         Err(_) => {}
         Ok(Token::Opaque(raw)) => panic!("opaque here and a JWT for others: {raw:?}, they take {theirs:?}"),
         Ok(Token::Jwt(jwt)) => {
@@ -84,9 +86,14 @@ fn same(found: &Found<'_>, theirs: &str) {
     }
 }
 
+fn text(raw: &[u8]) -> &str {
+    std::str::from_utf8(raw).expect("what is no text was found to be a token")
+}
+
 /// What holds for every raw token.
 fn read(raw: &str) {
-    let Ok(token) = Token::read(raw) else { return };
+    let mut decoded = Decoded::default();
+    let Ok(token) = Token::read(raw, &mut decoded) else { return };
     assert!(!raw.is_empty() && raw.len() <= MAX_TOKEN_BYTES && raw.is_ascii() && !raw.contains([' ', ',']));
     assert_eq!(token.raw(), raw);
     assert_eq!(sha256_hex(raw), sha256_hex(&format!("{raw}=")), "padding makes another token");

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 use crate::selector::Selector;
+use crate::token::{Decoded, sha256_hex};
 
 const SECRET: HashKey = HashKey::new([9; 16]);
 const ISSUER: &str = "https://idp.example";
@@ -24,7 +25,8 @@ fn claims(pairs: &[(&str, &str)]) -> Selector {
 #[track_caller]
 fn check(selector: &Selector, payload: &str, expect: bool) {
     let raw = jwt(payload);
-    let token = Token::read(&raw).unwrap();
+    let mut decoded = Decoded::default();
+    let token = Token::read(&raw, &mut decoded).unwrap();
     let keys = keys_of_token(&SECRET, &Shapes::new(vec![selector.shape().clone()]), &token).unwrap();
     let found = keys.keys.iter().any(|(key, _)| *key == selector.hash(&SECRET));
     assert_eq!(found, expect, "{selector:?} against {payload}");
@@ -93,7 +95,7 @@ fn a_long_list_is_looked_up_whole() {
     let shapes = Shapes::new(vec![claims(&[("groups", "g")]).shape().clone()]);
     let list: Vec<String> = (0..5_000).map(|n| format!("\"g{n}\"")).collect();
     let raw = jwt(&format!("{{\"groups\":[{}]}}", list.join(",")));
-    let keys = keys_of_token(&SECRET, &shapes, &Token::read(&raw).unwrap()).unwrap();
+    let keys = keys_of_token(&SECRET, &shapes, &Token::read(&raw, &mut Decoded::default()).unwrap()).unwrap();
     assert_eq!(keys.keys.len(), 5_000);
 }
 
@@ -106,7 +108,7 @@ fn too_many_combinations_are_refused_and_not_cut() {
         let members: Vec<String> =
             names.iter().map(|name| format!("\"{name}\":[{}]", list.join(","))).collect();
         let raw = jwt(&format!("{{{}}}", members.join(",")));
-        let keys = keys_of_token(&SECRET, &shapes, &Token::read(&raw).unwrap());
+        let keys = keys_of_token(&SECRET, &shapes, &Token::read(&raw, &mut Decoded::default()).unwrap());
         assert_eq!(keys.map(|keys| keys.keys.len()).ok(), expect, "{names:?} of {count}");
     };
     check(&["a", "b"], 64, Some(4_096));
@@ -120,7 +122,8 @@ fn too_many_combinations_are_refused_and_not_cut() {
 fn an_opaque_token_says_what_it_does_not_cover() {
     let session = Shapes::new(vec![Selector::session(ISSUER, "s").unwrap().shape().clone()]);
     let raw = Shapes::new(vec![Selector::raw_token("00").unwrap().shape().clone()]);
-    let opaque = Token::read("opaque").unwrap();
+    let mut decoded = Decoded::default();
+    let opaque = Token::read("opaque", &mut decoded).unwrap();
     assert!(keys_of_token(&SECRET, &session, &opaque).unwrap().not_covered);
     assert!(!keys_of_token(&SECRET, &raw, &opaque).unwrap().not_covered);
 }
@@ -128,7 +131,10 @@ fn an_opaque_token_says_what_it_does_not_cover() {
 #[test]
 fn times_are_numbers_of_seconds() {
     let shapes = Shapes::default();
-    let time = |payload: &str| keys_of_token(&SECRET, &shapes, &Token::read(&jwt(payload)).unwrap()).unwrap();
+    let time = |payload: &str| {
+        keys_of_token(&SECRET, &shapes, &Token::read(&jwt(payload), &mut Decoded::default()).unwrap())
+            .unwrap()
+    };
     assert_eq!(time(r#"{"iat":17}"#).issued_at, IssuedAt::from_seconds(17.0));
     assert_eq!(time(r#"{"iat":1.5,"auth_time":3}"#).auth_time, IssuedAt::from_seconds(3.0));
     for payload in ["{}", r#"{"iat":"17"}"#, r#"{"iat":-1}"#, r#"{"iat":1700000000000}"#, r#"{"iat":[1]}"#] {
@@ -168,7 +174,8 @@ fn verified_claims_give_the_keys_of_the_same_token() {
     })
     .unwrap();
     let raw = jwt(payload);
-    let token = keys_of_token(&SECRET, &shapes, &Token::read(&raw).unwrap()).unwrap();
+    let token =
+        keys_of_token(&SECRET, &shapes, &Token::read(&raw, &mut Decoded::default()).unwrap()).unwrap();
     assert_eq!(keys_of_verified(&SECRET, &shapes, &verified).unwrap(), token);
 }
 

@@ -14,17 +14,39 @@ fn change(n: u8) -> [Change; 1] {
 }
 
 fn seen(live: &mut Live, raw: &str, n: u8) -> TokenId {
-    live.raw(raw, || Ok(keys(n))).unwrap()
+    live.raw(raw.as_bytes(), || Ok(keys(n))).unwrap()
 }
 
 #[test]
 fn a_repeated_token_is_not_read_again() {
     let mut live = Live::new([1; 16]);
     let first = seen(&mut live, "a", 1);
-    let again = live.raw("a", || panic!("read again")).unwrap();
+    let again = live.raw(b"a", || panic!("read again")).unwrap();
     assert_eq!(first, again);
-    assert_eq!(live.raw("b", || Err(Malformed::Payload)), Err(Malformed::Payload));
-    assert_eq!(live.raw("b", || Err(Malformed::Header)), Err(Malformed::Header));
+    assert_eq!(live.raw(b"b", || Err(Malformed::Payload)), Err(Malformed::Payload));
+    assert_eq!(live.raw(b"b", || Err(Malformed::Header)), Err(Malformed::Header));
+}
+
+#[test]
+fn tokens_that_end_alike_are_different_ones() {
+    let mut live = Live::new([1; 16]);
+    let end = "e".repeat(HASHED_BYTES);
+    let (one, other) = (format!("one{end}"), format!("two{end}"));
+    let open = seen(&mut live, &one, 1);
+    assert!(live.attach(open, 10));
+    let idle = seen(&mut live, &other, 2);
+    assert_ne!(open, idle);
+    assert_eq!(live.keys(open), Some(&keys(1)));
+    assert_eq!(live.keys(idle), Some(&keys(2)));
+    // The latest is found, and takes the place of one without streams.
+    assert_eq!(live.raw(other.as_bytes(), || panic!("read again")), Ok(idle));
+    let again = seen(&mut live, &one, 1);
+    assert_eq!((again, live.idle, live.by_hash.len()), (idle, 1, 1));
+    // The stream of the first ends still, and nothing of it stays.
+    assert_eq!(live.touched(&change(1)), [open]);
+    live.detach(open, 10);
+    assert_eq!((live.idle, live.bytes > 0, live.free.len()), (1, true, 1));
+    assert_eq!(live.raw(one.as_bytes(), || panic!("read again")), Ok(again));
 }
 
 #[test]
@@ -76,8 +98,8 @@ fn a_flood_of_tokens_neither_grows_the_table_nor_evicts_what_is_in_use() {
     }
     assert!(live.slots.len() <= MAX_TOKENS + 2, "{}", live.slots.len());
     assert!(live.by_hash.len() <= MAX_TOKENS + 2);
-    assert_eq!(live.raw("open", || panic!("evicted")).unwrap(), open);
-    live.raw("useful", || panic!("evicted")).unwrap();
+    assert_eq!(live.raw(b"open", || panic!("evicted")).unwrap(), open);
+    live.raw(b"useful", || panic!("evicted")).unwrap();
 }
 
 #[test]
@@ -103,10 +125,10 @@ fn open_tokens_do_not_count_among_the_idle_ones() {
     assert_ne!(first, second);
     assert_eq!(live.keys(first), Some(&keys(2)));
     live.detach(first, 70_000);
-    assert_eq!(live.raw("first", || panic!("evicted")).unwrap(), first);
-    assert_eq!(live.raw("second", || panic!("evicted")).unwrap(), second);
+    assert_eq!(live.raw(b"first", || panic!("evicted")).unwrap(), first);
+    assert_eq!(live.raw(b"second", || panic!("evicted")).unwrap(), second);
     for n in 0..MAX_TOKENS + 100 {
-        let token = live.raw(&format!("open {n}"), || panic!("evicted")).unwrap();
+        let token = live.raw(format!("open {n}").as_bytes(), || panic!("evicted")).unwrap();
         live.detach(token, u32::try_from(n).unwrap());
     }
     assert!((MAX_TOKENS - 1..=MAX_TOKENS).contains(&live.idle), "{}", live.idle);
@@ -134,7 +156,7 @@ fn new_shapes_reread_what_is_open_and_forget_the_rest() {
     assert!(live.attach(verified, 11));
     live.tick();
     let reread = live.reread(|raw| {
-        assert_eq!(raw, "open");
+        assert_eq!(raw, b"open");
         Ok(keys(7))
     });
     let again = Verified { token: verified, stream: 11, place: 4 };
@@ -145,7 +167,7 @@ fn new_shapes_reread_what_is_open_and_forget_the_rest() {
     assert_eq!(live.touched(&change(8)), [verified]);
     assert_eq!(live.touched(&change(2)), []);
     let mut read = false;
-    live.raw("idle", || {
+    live.raw(b"idle", || {
         read = true;
         Ok(keys(1))
     })
@@ -161,7 +183,7 @@ fn a_token_that_has_become_malformed_is_not_remembered() {
     assert_eq!(live.reread(|_| Err(Malformed::TooManyValues)).malformed, [token]);
     assert_eq!(live.streams(token), [10]);
     // The next request reads it again, and fails again.
-    assert_eq!(live.raw("groups", || Err(Malformed::TooManyValues)), Err(Malformed::TooManyValues));
+    assert_eq!(live.raw(b"groups", || Err(Malformed::TooManyValues)), Err(Malformed::TooManyValues));
     live.detach(token, 10);
     assert_eq!((live.free.len(), live.by_hash.len()), (1, 0));
 }
@@ -172,7 +194,7 @@ fn open_streams_with_large_tokens_are_bounded() {
     let large = |n: usize| alloc::format!("{n:0>60000}");
     let mut taken = 0;
     while taken < 10_000 {
-        let token = live.raw(&large(taken), || Ok(keys(1))).unwrap();
+        let token = live.raw(large(taken).as_bytes(), || Ok(keys(1))).unwrap();
         if !live.attach(token, u32::try_from(taken).unwrap()) {
             break;
         }
@@ -182,15 +204,15 @@ fn open_streams_with_large_tokens_are_bounded() {
     // Small ones still come in, the others' further streams too, and large ones again once there is room.
     let small = seen(&mut live, "small", 2);
     assert!(live.attach(small, 50_000));
-    let first = live.raw(&large(0), || panic!("read again")).unwrap();
+    let first = live.raw(large(0).as_bytes(), || panic!("read again")).unwrap();
     assert!(live.attach(first, 60_000));
     let verified = TokenKeys { keys: vec![(Key::from_bytes([3; 11]), 0); 10_000], ..TokenKeys::default() };
     let crowded = live.verified(0, verified);
     assert!(!live.attach(crowded, 70_000));
     for n in 0..20_u32 {
-        let token = live.raw(&large(n as usize), || panic!("read again")).unwrap();
+        let token = live.raw(large(n as usize).as_bytes(), || panic!("read again")).unwrap();
         live.detach(token, n);
     }
-    let token = live.raw(&large(20_000), || Ok(keys(1))).unwrap();
+    let token = live.raw(large(20_000).as_bytes(), || Ok(keys(1))).unwrap();
     assert!(live.attach(token, 80_000));
 }

@@ -1,6 +1,5 @@
 //! Reading the configuration: every error names the key.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -11,7 +10,7 @@ use super::{
     TokenSource, can_be_normalized,
 };
 use crate::extract::is_tchar;
-use crate::json::Json;
+use crate::json::{Json, Members};
 use crate::selector::scalar_text;
 use crate::sync::MAX_ENTRIES;
 
@@ -100,7 +99,7 @@ fn tokens(root: &Section<'_>) -> Result<Vec<TokenSource>, PolicyError> {
     list.iter().enumerate().map(|(index, json)| token_source(&format!("tokens[{index}]"), json)).collect()
 }
 
-fn token_source(path: &str, json: &Json) -> Result<TokenSource, PolicyError> {
+fn token_source(path: &str, json: &Json<'_>) -> Result<TokenSource, PolicyError> {
     let section = Section::open(path, json, &["header", "scheme", "cookie", "query", "jwt_authn"])?;
     let places = ["header", "cookie", "query", "jwt_authn"].map(|name| section.text(name));
     let [header, cookie, query, jwt_authn] = places;
@@ -180,14 +179,14 @@ fn reject(root: &Section<'_>) -> Result<Reject, PolicyError> {
 
 fn exempt(root: &Section<'_>) -> Result<Vec<String>, PolicyError> {
     let list = root.list("exempt")?.unwrap_or_default();
-    let prefix = |(index, json): (usize, &Json)| match json {
+    let prefix = |(index, json): (usize, &Json<'_>)| match json {
         Json::Text(prefix) if prefix.starts_with('/') && prefix.len() <= MAX_TEXT => {
             if prefix.contains(['?', '#']) || can_be_normalized(prefix.as_bytes()) {
                 let reason = "can never match: it has a query, or a part that a path is not exempt with \
                               (`//`, `.`, `..`, `%`, `;`, `\\`)";
                 return Err(root_error(&format!("exempt[{index}]"), reason));
             }
-            Ok(prefix.clone())
+            Ok(prefix.to_string())
         }
         _ => Err(root_error(&format!("exempt[{index}]"), "must be a path prefix that starts with `/`")),
     };
@@ -208,17 +207,17 @@ fn root_error(key: &str, reason: &str) -> PolicyError {
 /// An object of the configuration and where it stands.
 struct Section<'a> {
     path: &'a str,
-    members: &'a BTreeMap<String, Json>,
+    members: &'a Members<'a>,
 }
 
 impl<'a> Section<'a> {
-    fn open(path: &'a str, json: &'a Json, known: &[&str]) -> Result<Self, PolicyError> {
+    fn open(path: &'a str, json: &'a Json<'a>, known: &[&str]) -> Result<Self, PolicyError> {
         let Json::Object(members) = json else {
             let key = if path.is_empty() { "(the whole configuration)" } else { path };
             return Err(root_error(key, &format!("must be an object, found {}", json.type_name())));
         };
         let section = Self { path, members };
-        if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
+        if let Some(name) = members.names().find(|name| !known.contains(name)) {
             let reason = format!("is unknown; known here: {}", known.join(", "));
             return Err(section.error(name, &reason));
         }
@@ -230,7 +229,7 @@ impl<'a> Section<'a> {
         PolicyError::Key { key, reason: reason.into() }
     }
 
-    fn wrong_type(&self, name: &str, expected: &str, found: &Json) -> PolicyError {
+    fn wrong_type(&self, name: &str, expected: &str, found: &Json<'_>) -> PolicyError {
         self.error(name, &format!("must be {expected}, found {}", found.type_name()))
     }
 
@@ -238,7 +237,7 @@ impl<'a> Section<'a> {
         self.members.get(name).map(|json| Self::open(name, json, known)).transpose()
     }
 
-    fn list(&self, name: &str) -> Result<Option<&'a [Json]>, PolicyError> {
+    fn list(&self, name: &str) -> Result<Option<&'a [Json<'a>]>, PolicyError> {
         match self.members.get(name) {
             None => Ok(None),
             Some(Json::List(values)) if values.len() <= MAX_LIST => Ok(Some(values)),

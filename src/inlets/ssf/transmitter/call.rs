@@ -138,12 +138,13 @@ pub(super) fn parse(
     url: &str,
     status: StatusCode,
     answer: &Response<Bytes>,
-) -> Result<Json, TransmitterError> {
+) -> Result<Json<'static>, TransmitterError> {
     expect(url, status, answer)?;
     let why = "not JSON without duplicate members";
-    Json::parse(answer.body()).map_err(|_| TransmitterError::Answer { url: url.into(), why })
+    let json = Json::parse(answer.body()).map_err(|_| TransmitterError::Answer { url: url.into(), why })?;
+    Ok(json.into_owned())
 }
 
-pub(super) fn text(object: &Json, name: &str) -> Option<String> {
+pub(super) fn text(object: &Json<'_>, name: &str) -> Option<String> {
     object.get(name).and_then(Json::as_text).filter(|text| !text.is_empty()).map(str::to_owned)
 }

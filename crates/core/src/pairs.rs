@@ -14,7 +14,8 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
         at = end.checked_add(1)?;
         Some(text)
     };
-    let mut pairs = Vec::new();
+    // Bounded by the bytes: they have two lengths for each.
+    let mut pairs = Vec::with_capacity(count);
     for pair in 0..count {
         let lengths = pair.checked_mul(8)?.checked_add(4)?;
         pairs.push((text(lengths)?, text(lengths.checked_add(4)?)?));

@@ -227,12 +227,6 @@ impl Policy {
             rest.is_empty() || rest.starts_with(b"/") || prefix.ends_with('/')
         })
     }
-
-    /// Whether the request's target must be read: for an exemption, or for a token in the query.
-    #[must_use]
-    pub fn needs_path(&self) -> bool {
-        !self.exempt.is_empty() || self.tokens.iter().any(|source| matches!(source, TokenSource::Query(_)))
-    }
 }
 
 fn can_be_normalized(path: &[u8]) -> bool {

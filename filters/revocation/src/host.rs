@@ -136,21 +136,14 @@ pub(crate) fn log_level() -> LogLevel {
     }
 }
 
-/// The first value of a request header; one that is empty is as good as none.
+/// The first value of a request header.
 pub(crate) fn request_header(name: &str) -> Option<Vec<u8>> {
-    first_value(name).ok().flatten()
-}
-
-/// Whether the request has such a header, be it empty.
-pub(crate) fn has_request_header(name: &str) -> bool {
-    first_value(name).is_ok()
-}
-
-fn first_value(name: &str) -> Result<Option<Vec<u8>>> {
     received(|bytes, size| {
         // SAFETY: `name` outlives the call; the host writes one pointer and one size.
         unsafe { abi::proxy_get_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), bytes, size) }
     })
+    .ok()
+    .flatten()
 }
 
 /// All request headers, serialized: count, lengths, names and values (`PairsUtil` in proxy-wasm-cpp-host).

@@ -7,6 +7,7 @@ use portcullis_core::gate::{Attached, Gate, Request};
 use portcullis_core::live::StreamId;
 use portcullis_core::policy::{Reports, TokenSource};
 use portcullis_core::reply::{Asked, details, mark, reject};
+use portcullis_core::token::Malformed;
 use portcullis_core::verdict::{Code, Verdict};
 use portcullis_core::{ClaimPath, pairs};
 
@@ -18,39 +19,77 @@ const MARK_HEADER: &str = "x-portcullis";
 const FILTER_STATE: &str = "portcullis";
 
 /// Decides the effective stream's request.
+///
+/// Its headers are read all at once: one that is asked for by a name has Envoy build a table of them first
+/// (`HeaderMapImpl::getExisting`), and shows the first of several values alone.
 pub(crate) fn decide(gate: &mut Gate, stream: StreamId) -> (Verdict, Attached) {
-    // Envoy drops its choice of a route at each removal, whether or not there was anything to remove.
-    if host::has_request_header(MARK_HEADER) {
+    let policy = Rc::clone(gate.policy());
+    let bytes = host::request_headers();
+    let headers = pairs::decode(&bytes).map(Headers);
+    let path = headers.as_ref().and_then(|headers| headers.first(":path"));
+    // Removing has Envoy choose the route again, whether or not there was anything to remove.
+    if headers.as_ref().is_none_or(|headers| headers.first(MARK_HEADER).is_some()) {
         let _ = host::remove_request_header(MARK_HEADER);
     }
-    let policy = Rc::clone(gate.policy());
-    let path = if policy.needs_path() { host::request_header(":path") } else { None };
-    if path.as_ref().is_some_and(|path| policy.is_exempt(path)) {
+    if path.is_some_and(|path| policy.is_exempt(path)) {
         gate.exempted();
         return (Verdict::Pass(None), Attached::default());
     }
     let mut request = Request::new(stream);
-    for (place, source) in policy.tokens.iter().enumerate() {
-        present(gate, &mut request, place, source, path.as_deref());
+    match &headers {
+        Some(headers) => {
+            for (place, source) in policy.tokens.iter().enumerate() {
+                present(gate, &mut request, place, source, headers);
+            }
+        }
+        // Envoy gives no such thing; nothing may pass because of it.
+        None => gate.present(&mut request, Err(Malformed::Characters)),
     }
     let decided = gate.decide(request);
     if gate.asks() {
-        let read = || host::request_header(":path");
-        let target = if policy.reports == Reports::Paths { path.or_else(read) } else { None };
-        gate.tried(target.as_deref(), clock::now());
+        let target = if policy.reports == Reports::Paths { path } else { None };
+        gate.tried(target, clock::now());
     }
     decided
 }
 
-fn present(gate: &mut Gate, request: &mut Request, place: usize, source: &TokenSource, path: Option<&[u8]>) {
+/// The headers of a request, in their order.
+struct Headers<'a>(Vec<(&'a [u8], &'a [u8])>);
+
+impl<'a> Headers<'a> {
+    fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(own, _)| *own == name.as_bytes()).map(|(_, value)| *value)
+    }
+
+    fn first(&self, name: &str) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+}
+
+fn present(
+    gate: &mut Gate,
+    request: &mut Request,
+    place: usize,
+    source: &TokenSource,
+    headers: &Headers<'_>,
+) {
     match source {
-        TokenSource::Header { name, scheme } => present_header(gate, request, name, scheme.as_deref()),
+        TokenSource::Header { name, scheme } => {
+            let mut values = headers.all(name);
+            // Nearly always there is one.
+            let found = match (values.next(), values.next()) {
+                (Some(value), None) => from_header(&[value], scheme.as_deref()),
+                (None, _) => return,
+                _ => Err(Malformed::Several),
+            };
+            gate.present(request, found);
+        }
         TokenSource::Cookie(name) => {
-            let values = header_values("cookie");
-            gate.present(request, from_cookie(&slices(&values), name));
+            let values: Vec<&[u8]> = headers.all("cookie").collect();
+            gate.present(request, from_cookie(&values, name));
         }
         TokenSource::Query(name) => {
-            let found: Found<'_> = path.map_or(Ok(None), |path| from_query(path, name));
+            let found: Found<'_> = headers.first(":path").map_or(Ok(None), |path| from_query(path, name));
             gate.present(request, found);
         }
         TokenSource::JwtAuthn(key) => {
@@ -58,20 +97,6 @@ fn present(gate: &mut Gate, request: &mut Request, place: usize, source: &TokenS
             gate.present_verified(request, place, |claim| verified_claim(key, claim), is_there);
         }
     }
-}
-
-/// Reading one value by name costs less than all headers, but shows only the first. Envoy joins the values of
-/// `authorization` where a filter has registered it as an inline header, as in every release build; where none
-/// has, a second value could be the token when the first is none.
-fn present_header(gate: &mut Gate, request: &mut Request, name: &str, scheme: Option<&str>) {
-    if name == "authorization" {
-        let Some(first) = host::request_header(name) else { return };
-        let found = from_header(&[first.as_slice()], scheme);
-        if found != Ok(None) {
-            return gate.present(request, found);
-        }
-    }
-    gate.present(request, from_header(&slices(&header_values(name)), scheme));
 }
 
 /// Where jwt_authn has stored what it has verified.
@@ -138,16 +163,4 @@ fn is_grpc(content_type: &[u8]) -> bool {
 
 fn state(outcome: &str, code: Code) {
     let _ = host::set_filter_state(FILTER_STATE, &format!("{outcome};code={}", code.name()));
-}
-
-/// All values of a request header.
-fn header_values(name: &str) -> Vec<Vec<u8>> {
-    let headers = host::request_headers();
-    let headers = pairs::decode(&headers).unwrap_or_default();
-    let values = headers.into_iter().filter(|(key, _)| *key == name.as_bytes());
-    values.map(|(_, value)| value.to_vec()).collect()
-}
-
-fn slices(values: &[Vec<u8>]) -> Vec<&[u8]> {
-    values.iter().map(Vec::as_slice).collect()
 }

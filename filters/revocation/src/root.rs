@@ -218,8 +218,8 @@ impl Context for Root {
             if worker.stream == Some(stream) {
                 worker.stream = None;
                 let advice = match status {
-                    // UNAUTHENTICATED, PERMISSION_DENIED
-                    16 | 7 => "; check `control_plane.token`: a key with the scope `edge`",
+                    // UNAUTHENTICATED; of a refusal with another status, the control plane says all there is.
+                    16 => "; check `control_plane.token`: a key with the scope `edge`",
                     _ => "",
                 };
                 log::warn!("the control plane's stream has ended with gRPC status {status}: {said}{advice}");

@@ -171,7 +171,12 @@ impl From<control::Receipts> for model::Receipts {
             applied_workers: edge.applied_workers as u64,
             ms: edge.ms,
         });
-        Self { applied: receipts.applied as u64, pending: receipts.pending as u64, edges: edges.collect() }
+        Self {
+            applied: receipts.applied as u64,
+            pending: receipts.pending as u64,
+            edges: edges.collect(),
+            gone: receipts.gone,
+        }
     }
 }
 

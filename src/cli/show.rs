@@ -12,6 +12,7 @@ pub(super) fn change(done: &str, answer: &RevocationAnswer, now: Moment) -> Stri
     if let Some(receipts) = &answer.receipts {
         lines.push(enforced(receipts));
         lines.extend(pending(receipts));
+        lines.extend(gone(receipts));
     }
     lines.join("\n")
 }
@@ -88,6 +89,19 @@ fn pending(receipts: &Receipts) -> impl Iterator<Item = String> {
     })
 }
 
+/// Edges that cannot be asked: an operator who waits must not take their silence for consent.
+fn gone(receipts: &Receipts) -> Option<String> {
+    /// So many are named.
+    const FEW: usize = 5;
+    let names: Vec<_> = receipts.gone.iter().take(FEW).map(|node| visible(node).to_string()).collect();
+    let more = receipts.gone.len().saturating_sub(FEW);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let names = names.join(", ");
+    (!names.is_empty()).then(|| {
+        format!("  not known of {names}{more}: gone; if only cut off, the old set is in force there")
+    })
+}
+
 pub(super) fn field(name: &str, text: impl std::fmt::Display) -> String {
     format!("  {} {text}", styled(DIM, format_args!("{name:<8}")))
 }
@@ -108,7 +122,7 @@ mod tests {
         };
         let edges: Vec<EdgeReceipt> = workers.iter().enumerate().map(edge).collect();
         let applied = edges.iter().filter(|edge| edge.applied).count() as u64;
-        Receipts { applied, pending: edges.len() as u64 - applied, edges }
+        Receipts { applied, pending: edges.len() as u64 - applied, edges, gone: Vec::new() }
     }
 
     #[test]
@@ -125,5 +139,17 @@ mod tests {
     fn edges_that_are_late_are_named() {
         let some = receipts(&[(3, 3, Some(2)), (1, 2, None)]);
         assert_eq!(pending(&some).collect::<Vec<_>>(), ["  waiting for edge-1 (1 of 2 workers)"]);
+    }
+
+    #[test]
+    fn edges_that_have_gone_are_named_as_far_as_one_reads() {
+        let of = |count: usize| {
+            gone(&Receipts { gone: (0..count).map(|n| format!("e{n}")).collect(), ..receipts(&[]) })
+        };
+        assert_eq!(of(0), None);
+        assert!(of(2).is_some_and(|text| text.starts_with("  not known of e0, e1: gone")));
+        assert!(
+            of(7).is_some_and(|text| text.starts_with("  not known of e0, e1, e2, e3, e4 and 2 more: gone"))
+        );
     }
 }

@@ -102,6 +102,8 @@ pub struct Receipts {
     pub pending: usize,
     /// Each connected edge.
     pub edges: Vec<EdgeReceipt>,
+    /// Edges that went too long ago to be waited for, by name. If one is only cut off, it enforces what it had.
+    pub gone: Vec<String>,
 }
 
 /// One edge's part in [`Receipts`].

@@ -13,12 +13,14 @@ use crate::clock::UnixMillis;
 use crate::control::{EdgeReceipt, EdgeStatus, Edges, Receipts, RefusedSet};
 
 mod enforced;
+mod gone;
 mod report;
 #[cfg(test)]
 mod tests;
 
 pub use enforced::Enforced;
 use enforced::Slowest;
+use gone::Gone;
 
 /// Receipts that are remembered per worker, for the time that a version took.
 const RECEIPTS: usize = 16;
@@ -46,8 +48,8 @@ struct Inner {
     // How many connected workers enforce each version, so that the slowest is known at once.
     positions: BTreeMap<Version, usize>,
     slowest: Slowest,
-    // Edges without a connected worker, the one gone longest first.
-    gone: BTreeSet<(UnixMillis, String)>,
+    // Edges without a connected worker.
+    gone: Gone,
     // Workers that may yet come back, by process and worker, the one gone longest first.
     lost: BTreeSet<(UnixMillis, String, String)>,
     last_stream: u64,
@@ -99,7 +101,20 @@ impl Registry {
         inner.last_stream += 1;
         let stream = inner.last_stream;
         inner.settle(now_ms);
+        if !hello.node.is_empty() && !inner.edges.contains_key(&hello.process) {
+            inner.supersede(&hello.node);
+        }
         let Inner { edges, positions, slowest, gone, lost, .. } = &mut *inner;
+        // It may be called something else by now.
+        if let Some(edge) = edges.get_mut(&hello.process)
+            && let Some(since_ms) = edge.gone_since_ms.take()
+        {
+            gone.remove(since_ms, &hello.process);
+            // Those that are given up were kept only to be shown.
+            edge.workers.retain(|_, entry| {
+                entry.gone_since_ms.is_none_or(|since| since.saturating_add(GRACE_MS) > now_ms)
+            });
+        }
         let edge = edges.entry(hello.process.clone()).or_insert_with(|| Edge {
             node: String::new(),
             filter_version: String::new(),
@@ -110,13 +125,6 @@ impl Registry {
         edge.node.clone_from(&hello.node);
         edge.filter_version.clone_from(&hello.filter_version);
         edge.last_contact_ms = now_ms;
-        if let Some(since) = edge.gone_since_ms.take() {
-            gone.remove(&(since, hello.process.clone()));
-            // Those that are given up were kept only to be shown.
-            edge.workers.retain(|_, entry| {
-                entry.gone_since_ms.is_none_or(|since| since.saturating_add(GRACE_MS) > now_ms)
-            });
-        }
         let entry = Entry {
             stream,
             gone_since_ms: None,
@@ -158,9 +166,9 @@ impl Registry {
         let last = !edge.workers.values().any(Entry::is_connected);
         if last {
             edge.gone_since_ms = Some(now_ms);
-            gone.insert((now_ms, worker.process.clone()));
+            gone.insert(now_ms, &worker.process, &edge.node);
             while gone.len() > MAX_GONE
-                && let Some((_, process)) = gone.pop_first()
+                && let Some(process) = gone.pop_first()
             {
                 edges.remove(&process);
             }
@@ -226,8 +234,8 @@ impl Registry {
     pub fn forget(&self, before_ms: UnixMillis) {
         let mut inner = self.lock();
         let Inner { edges, gone, .. } = &mut *inner;
-        while gone.first().is_some_and(|(since, _)| *since < before_ms)
-            && let Some((_, process)) = gone.pop_first()
+        while gone.first_ms().is_some_and(|since_ms| since_ms < before_ms)
+            && let Some(process) = gone.pop_first()
         {
             edges.remove(&process);
         }
@@ -273,14 +281,18 @@ impl Registry {
         let _ = tokio::time::timeout(timeout, applied).await;
         let mut inner = self.lock();
         inner.settle(now_ms());
-        let concerned = inner.edges.iter().filter(|(_, edge)| {
+        let (concerned, gone): (Vec<_>, Vec<_>) = inner.edges.iter().partition(|(_, edge)| {
             edge.gone_since_ms.is_none_or(|since_ms| since_ms.saturating_add(GRACE_MS) >= accepted_at_ms)
         });
-        let mut edges: Vec<EdgeReceipt> =
-            concerned.map(|(process, edge)| edge.receipt(process, version, accepted_at_ms)).collect();
+        let mut gone: Vec<String> = gone.into_iter().map(|(_, edge)| edge.node.clone()).collect();
+        gone.sort_unstable();
+        let mut edges: Vec<EdgeReceipt> = concerned
+            .into_iter()
+            .map(|(process, edge)| edge.receipt(process, version, accepted_at_ms))
+            .collect();
         edges.sort_by(|one, other| (&one.node, &one.process).cmp(&(&other.node, &other.process)));
         let applied = edges.iter().filter(|edge| edge.applied()).count();
-        Receipts { applied, pending: edges.len() - applied, edges }
+        Receipts { applied, pending: edges.len() - applied, edges, gone }
     }
 
     /// The process ends: whoever waits gets what there is.
@@ -318,6 +330,16 @@ impl Registry {
 }
 
 impl Inner {
+    /// A new process of this node has come: those that have gone before it were restarted, and nobody waits for them.
+    fn supersede(&mut self, node: &str) {
+        for process in self.gone.of(node) {
+            if let Some(since_ms) = self.edges.remove(&process).and_then(|edge| edge.gone_since_ms) {
+                self.gone.remove(since_ms, &process);
+            }
+            self.lost.retain(|(_, lost, _)| *lost != process);
+        }
+    }
+
     /// Gives up the workers that have been gone for too long to come back. What an edge had before it went as
     /// a whole stays to be shown.
     fn settle(&mut self, now_ms: UnixMillis) {

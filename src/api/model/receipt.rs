@@ -11,6 +11,9 @@ pub struct Receipts {
     pub pending: u64,
     /// Each connected edge.
     pub edges: Vec<EdgeReceipt>,
+    /// Names of edges that went too long ago to be waited for. One that is only cut off enforces what it had.
+    #[serde(default)]
+    pub gone: Vec<String>,
 }
 
 /// The receipt of one edge.

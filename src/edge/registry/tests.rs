@@ -58,7 +58,35 @@ async fn an_edge_that_goes_is_pending() {
         assert_eq!(receipts.edges[0].ms, None);
     }
     // One that went long before the commit says nothing about it.
-    assert_eq!(registry.wait(5, GRACE_MS + 11, Duration::ZERO).await, Receipts::default());
+    let receipts = registry.wait(5, GRACE_MS + 11, Duration::ZERO).await;
+    assert_eq!(receipts, Receipts { gone: vec!["node-a".into()], ..Receipts::default() });
+}
+
+#[tokio::test]
+async fn a_restarted_edge_takes_the_place_of_its_former_process() {
+    let of = |node: &str, process: &str| Hello { node: node.into(), ..hello(process, "1") };
+    let registry = Registry::default();
+    let (old, draining) = (of("n", "old"), of("n", "draining"));
+    let (old, draining) = (registry.connect(&old, 4, 0), registry.connect(&draining, 4, 0));
+    let other = registry.connect(&of("other", "p"), 4, 0);
+    let nameless = registry.connect(&of("", "nameless"), 4, 0);
+    for worker in [&old, &other, &nameless] {
+        registry.disconnect(worker, 10);
+    }
+    registry.connect(&of("", "also nameless"), 5, 20);
+    let new = registry.connect(&of("n", "new"), 4, 20);
+    let processes = |registry: &Registry| -> Vec<String> {
+        registry.report(5, 20).edges.into_iter().map(|edge| edge.process).collect()
+    };
+    assert_eq!(processes(&registry), ["also nameless", "nameless", "draining", "new", "p"]);
+    // Nobody waits for it any more, but for all others.
+    registry.receipt(&new, 5, 1, 30);
+    registry.receipt(&draining, 5, 1, 30);
+    let receipts = registry.wait(5, 15, Duration::from_millis(1)).await;
+    assert_eq!((receipts.applied, receipts.pending), (3, 2));
+    // What comes back to it all the same is an edge again.
+    registry.connect(&of("n", "old"), 5, 40);
+    assert_eq!(registry.count(), (4, 4));
 }
 
 #[tokio::test]

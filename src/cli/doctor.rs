@@ -105,7 +105,13 @@ impl Report<'_> {
             1 => format!("1 {what}"),
             count => format!("{count} {what}s"),
         };
-        format!("{} and {} found", count(self.errors, "error"), count(self.warnings, "warning"))
+        match (self.errors, self.warnings) {
+            (0, warnings) => format!("{} found", count(warnings, "warning")),
+            (errors, 0) => format!("{} found", count(errors, "error")),
+            (errors, warnings) => {
+                format!("{} and {} found", count(errors, "error"), count(warnings, "warning"))
+            }
+        }
     }
 }
 

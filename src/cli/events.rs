@@ -23,7 +23,12 @@ pub(super) struct Events {
     #[arg(long, value_name = "ID")]
     revocation: Option<String>,
 
-    /// Most that are shown at once
+    /// The latest so many events, up to now
+    #[arg(long, value_name = "N", conflicts_with_all = ["after", "revocation", "limit"])]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    last: Option<u32>,
+
+    /// Most that are shown at once, the oldest first
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 }
@@ -46,10 +51,19 @@ impl Events {
         if let Some(EventsVerb::Verify { head }) = self.verb {
             return verify(head, remote, out);
         }
-        let answer = remote.client()?.events(&[
-            ("after", self.after.map(|version| version.to_string())),
+        let client = remote.client()?;
+        let (after, limit) = match self.last {
+            // Each event is a version.
+            Some(last) => {
+                let version = client.status()?.read()?.version;
+                (Some(version.saturating_sub(last.into())), last)
+            }
+            None => (self.after, self.limit),
+        };
+        let answer = client.events(&[
+            ("after", after.map(|version| version.to_string())),
             ("revocation", self.revocation),
-            ("limit", Some(self.limit.to_string())),
+            ("limit", Some(limit.to_string())),
         ])?;
         out.answer(&answer, |page| rows(page, Moment::now()))?;
         if !out.json()

@@ -162,7 +162,12 @@ impl Failure {
             (403, "scope") => Some("ask whoever holds an admin key for one: `portcullis key create`"),
             (403, "issuer") => Some("this key is limited to other issuers"),
             (404, "no_stream") => None,
-            (404, _) => Some("`portcullis list --status all` shows the ids"),
+            (404, _) if problem.detail.starts_with("there is no revocation") => {
+                Some("`portcullis list --status all` shows the ids")
+            }
+            (404, _) if problem.detail.starts_with("there is no API key") => {
+                Some("`portcullis key list` shows them")
+            }
             (408 | 503 | 504, _) => Some("try again in a moment; GET /readyz says whether it is ready"),
             (507, _) => Some("the control plane's disk or log is full; make room, nothing was changed"),
             _ => None,

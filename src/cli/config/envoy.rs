@@ -1,5 +1,7 @@
 //! `config envoy`: the example that the project's own tests run, with what was given.
 
+use std::net::SocketAddr;
+
 use clap::{Args, ValueEnum};
 
 use super::super::remote::Remote;
@@ -59,9 +61,9 @@ pub(super) struct Envoy {
     #[command(flatten)]
     fetch: Fetch,
 
-    /// The port that Envoy listens on [default: 10000]
-    #[arg(long, value_name = "PORT")]
-    listen: Option<u16>,
+    /// Where Envoy listens; a port alone is on all interfaces [default: 0.0.0.0:10000]
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = listen)]
+    listen: Option<SocketAddr>,
 }
 
 #[derive(Args, Debug)]
@@ -183,7 +185,10 @@ impl Envoy {
         };
         [
             ("id: edge-1       # <-", self.node.as_ref().map(|node| format!("id: {node}"))),
-            ("port_value: 10000 }", self.listen.map(|port| format!("port_value: {port} }}"))),
+            (
+                "address: 0.0.0.0, port_value: 10000 }",
+                self.listen.map(|at| format!("address: \"{}\", port_value: {} }}", at.ip(), at.port())),
+            ),
             (
                 "issuer: https://idp.example # <-",
                 self.issuer.as_ref().map(|issuer| format!("issuer: {issuer}")),
@@ -243,13 +248,20 @@ fn with_tls(text: &str, dir: &str, control_plane: Option<&(String, u16)>) -> Str
                 "address: portcullis.example, port_value: 8471 } # <-",
                 control_plane.map(|(host, port)| format!("address: {host}, port_value: {port} }}")),
             ),
-            ("type: STRICT_DNS", host.as_deref().map(|host| format!("type: {}", cluster_type(host)))),
+            ("type: LOGICAL_DNS", host.as_deref().map(|host| format!("type: {}", cluster_type(host)))),
             ("sni: portcullis.example # <-", host.as_ref().map(|host| format!("sni: {host}"))),
             (TLS_DIR, Some(dir.to_owned())),
         ],
     );
     let filled: String = filled.lines().map(|line| without_mark(line, TLS_HOST) + "\n").collect();
     format!("{before}    # The control plane's gRPC port.\n{}", as_item(&filled))
+}
+
+/// An address with a port, or a port on all interfaces.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port: u16| SocketAddr::from(([0, 0, 0, 0], port)));
+    let at = port.ok().or_else(|| text.parse().ok()).filter(|at| at.port() != 0);
+    at.ok_or_else(|| "expected a port, or an address and a port such as 127.0.0.1:10000".to_owned())
 }
 
 /// A line without its mark, unless the example still stands in it.
@@ -288,7 +300,7 @@ const FETCHED_CODE: &str = r#"# The listener opens when it is there; where it ca
 
 const FETCHED_CLUSTER: &str = "  name: portcullis-http
   type: TYPE
-  # Of a name with several addresses, the first that answers.
+  # Of a name with several addresses, the first that answers: one host, not one for each.
   dns_lookup_family: ALL
   connect_timeout: 5s
   load_assignment:
@@ -335,7 +347,7 @@ mod tests {
             jwks_uri: Some(https("https://login.acme.example:8443/certs").unwrap()),
             service: Some(("10.0.0.7".into(), 9000)),
             filter: Some("/opt/portcullis_filter.wasm".into()),
-            listen: Some(8443),
+            listen: Some(([127, 0, 0, 1], 8443).into()),
             ..Envoy::default()
         }
     }
@@ -357,7 +369,7 @@ mod tests {
             "issuer: https://login.acme.example/realms/x",
             "socket_address: { address: login.acme.example, port_value: 8443 }",
             "sni: login.acme.example",
-            "- name: portcullis\n      type: STRICT_DNS",
+            "- name: portcullis\n      type: LOGICAL_DNS",
             "- name: service\n      type: STATIC",
             "socket_address: { address: 10.0.0.7, port_value: 9000 }",
             "socket_address: { address: portcullis.internal, port_value: 8471 }",
@@ -377,7 +389,7 @@ mod tests {
         let dir = Some("/run/tls".to_owned());
         let text = Envoy { tls_dir: dir.clone(), filter: None, edge_key: None, ..full() }.text(None);
         for line in [
-            "    - name: portcullis\n      type: STRICT_DNS\n",
+            "    - name: portcullis\n      type: LOGICAL_DNS\n",
             "          sni: portcullis.internal\n",
             "path_config_source: { path: /run/tls/edge.yaml }",
             "{ \"cluster\": \"portcullis\" }",

@@ -18,7 +18,7 @@ pub(super) fn edge_key(key: Option<&String>) -> String {
 
 /// How a cluster finds an address: a name has to be looked up.
 pub(super) fn cluster_type(host: &str) -> &'static str {
-    if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" }
+    if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "LOGICAL_DNS" }
 }
 
 /// The cluster of the control plane where a resource patches it in; with TLS when there is an authority to trust.
@@ -35,7 +35,7 @@ pub(super) fn callout_cluster(host: &str, port: u16, authority: Option<&String>)
 }
 
 const CLUSTER: &str = r#"name: portcullis
-type: STRICT_DNS
+type: LOGICAL_DNS
 connect_timeout: 5s
 load_assignment:
   cluster_name: portcullis

@@ -117,7 +117,7 @@ async fn waiting_without_edges_answers_at_once_that_there_are_none() {
     let plane = control_plane().await;
     let request = json!({"kind": "session", "issuer": ISSUER, "value": "s1"});
     let made = post(&plane, "/v1/revocations?wait=60s", request).await.json().unwrap();
-    assert_eq!(made["receipts"], json!({"applied": 0, "pending": 0, "edges": []}));
+    assert_eq!(made["receipts"], json!({"applied": 0, "pending": 0, "edges": [], "gone": []}));
 }
 
 #[tokio::test]

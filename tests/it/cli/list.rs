@@ -113,6 +113,10 @@ async fn the_audit_trail_is_a_table() {
 
     let page = run(&plane, &["events", "--after", "1", "--json"], 0).await.json().unwrap();
     assert_eq!(page["events"].as_array().unwrap().len(), 1);
+    let last = run(&plane, &["events", "--last", "1", "--json"], 0).await.json().unwrap();
+    assert_eq!(last["events"], page["events"]);
+    let all = run(&plane, &["events", "--last", "1000", "--json"], 0).await.json().unwrap();
+    assert_eq!(all["events"].as_array().unwrap().len(), 2);
     let limited = run(&plane, &["events", "--limit", "1"], 0).await;
     assert_eq!(limited.stderr, "more: --after 1\n");
 }

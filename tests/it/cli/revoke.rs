@@ -42,7 +42,7 @@ async fn json_is_exactly_what_the_control_plane_answered() {
     let problem: Value = serde_json::from_str(&ran.stderr).unwrap();
     assert_eq!(problem["code"], "not_enforced");
     let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(answer["receipts"], json!({"applied": 0, "pending": 0, "edges": []}));
+    assert_eq!(answer["receipts"], json!({"applied": 0, "pending": 0, "edges": [], "gone": []}));
     let path = format!("/v1/revocations/{}", text(&answer, "/id"));
     assert_eq!(get(&plane, &path).await.json().unwrap()["version"], answer["version"]);
 }

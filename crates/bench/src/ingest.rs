@@ -176,20 +176,26 @@ async fn starts(issuer: &Issuer, size: usize, name: &str, rounds: u32, report: &
     report.add(wire_id, "B", &[wire]);
 
     let (mut enforcing, mut p99, mut worst) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut block, mut bytes) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let seen = edge::start(&plane, issuer).await?;
         note!(
-            "    {size} revocations in force after {:.0} ms, {:.2} ms p99 meanwhile, {:.2} ms at worst",
+            "    {size} revocations in force after {:.0} ms, {:.2} ms p99 meanwhile, {:.2} ms at worst; {:.2} ms blocked at a time",
             seen.enforcing_ms,
             seen.p99_ms,
-            seen.worst_ms
+            seen.worst_ms,
+            seen.block_ms
         );
         enforcing.push(seen.enforcing_ms);
         p99.push(seen.p99_ms);
         worst.push(seen.worst_ms);
+        block.push(seen.block_ms);
+        bytes.push(seen.bytes / revocations);
     }
     report.add(format!("snapshot_{name}_ms"), "ms", &enforcing);
     report.add(format!("snapshot_{name}_request_p99_ms"), "ms", &p99);
     report.add(format!("snapshot_{name}_request_worst_ms"), "ms", &worst);
+    report.add(format!("worker_block_ms_{name}"), "ms", &block);
+    report.add(format!("bytes_per_revocation_{name}"), "B", &bytes);
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! A new Envoy at a control plane with a full set.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -10,24 +11,38 @@ use hyper::client::conn::http1;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use portcullis_testbed::{ControlPlane, Envoy, Issuer};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::edge::{Probe, answering, with_portcullis};
 use crate::plane::REVOKED;
 use crate::stats::quantile;
+use crate::system;
 
 /// What a start looks like from outside.
 pub(super) struct Seen {
-    /// From the connection to the control plane until a revoked token is refused.
+    /// From getting through to the control plane until a revoked token is refused.
     pub(super) enforcing_ms: f64,
     /// Of requests that the filter does not check, one after another, on the same worker meanwhile.
     pub(super) p99_ms: f64,
     pub(super) worst_ms: f64,
+    /// The longest turn of the worker's event loop meanwhile: what it was blocked for. The upper bound of Envoy's
+    /// histogram's bucket, which is a tenth of its value wide at most.
+    pub(super) block_ms: f64,
+    /// What Envoy's memory has grown by, for each VM: the worker's, and that of the main thread.
+    pub(super) bytes: f64,
 }
+
+/// VMs that hold the set in an Envoy with one worker.
+const VMS: f64 = 2.0;
+/// Envoy brings its histograms up to date so often.
+const FLUSH: Duration = Duration::from_millis(500);
+/// Until both VMs have the set, and what was used for loading is given back.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Starts an Envoy and sends it a token of a revoked session: the filter holds the request until it has the set,
 /// so the answer says when that is.
@@ -35,8 +50,18 @@ pub(super) async fn start(plane: &ControlPlane, issuer: &Issuer) -> Result<Seen>
     let gate = Gate::open(plane.edge_address()).await?;
     let bootstrap = with_portcullis(answering(), plane, gate.address)?
         .plugin("startup", json!({ "hold": "10m", "then": "deny" }))
-        .plugin("exempt", json!([Probe::PATH]));
-    let envoy = Envoy::start(bootstrap).await?;
+        .plugin("exempt", json!([Probe::PATH]))
+        .edit(|config| {
+            config["enable_dispatcher_stats"] = json!(true);
+            config["stats_flush_interval"] = json!(format!("{}s", FLUSH.as_secs_f64()));
+            Ok(())
+        });
+    let mut envoy = Envoy::start(bootstrap).await?;
+    let pid = envoy.process().id().context("Envoy has ended")?;
+    // What came before, making VMs above all, is no part of this.
+    sleep(2 * FLUSH).await;
+    let (before, resident) = (turns(&envoy).await?, system::resident_bytes(pid)?);
+    gate.release();
     let revoked = issuer.token().sid(&format!("{REVOKED}-0")).sign()?;
 
     let (done, mut ended) = watch::channel(false);
@@ -56,11 +81,38 @@ pub(super) async fn start(plane: &ControlPlane, issuer: &Issuer) -> Result<Seen>
     done.send_replace(true);
     let times = probe.await??;
     let connected = gate.connected().context("Envoy did not connect to the control plane")?;
+    sleep(SETTLED.max(2 * FLUSH)).await;
+    let longest = turns(&envoy).await?.into_iter().filter(|(at, turns)| before.get(at) != Some(turns)).max();
+    let ((lower, width), _) = longest.context("the worker's event loop has made no turn")?;
+    #[expect(clippy::cast_precision_loss, reason = "2^53 bytes are more than there are")]
+    let bytes = system::resident_bytes(pid)?.saturating_sub(resident) as f64 / VMS;
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of seconds")]
+    let block_ms = (lower + width) as f64 / 1e3;
     Ok(Seen {
+        block_ms,
+        bytes,
         enforcing_ms: held.saturating_duration_since(connected).as_secs_f64() * 1e3,
         p99_ms: quantile(&times, 0.99).context("no request was answered")?,
         worst_ms: quantile(&times, 1.0).context("no request was answered")?,
     })
+}
+
+/// How often the worker's event loop has made turns of so long: the bounds of each bucket in microseconds, and how many.
+async fn turns(envoy: &Envoy) -> Result<BTreeMap<(u64, u64), u64>> {
+    let path = "/stats?format=json&histogram_buckets=detailed&filter=worker_0.dispatcher.loop_duration_us";
+    let stats: Value = serde_json::from_str(&envoy.admin_get(path).await?)?;
+    let buckets = stats.pointer("/stats/0/histograms/details/0/totals").and_then(Value::as_array);
+    let buckets = buckets.with_context(|| format!("Envoy tells no turns of its event loop: {stats}"))?;
+    let number = |bucket: &Value, name: &str| {
+        bucket.get(name).and_then(Value::as_u64).with_context(|| format!("no {name} in {bucket}"))
+    };
+    buckets
+        .iter()
+        .map(|bucket| {
+            let bounds = (number(bucket, "lower_bound")?, number(bucket, "width")?);
+            Ok((bounds, number(bucket, "count")?))
+        })
+        .collect()
 }
 
 /// When a request with a revoked token is refused.
@@ -81,9 +133,10 @@ async fn held(address: SocketAddr, token: &str) -> Result<Instant> {
     Ok(at)
 }
 
-/// Stands between Envoy and the control plane, to see when Envoy connects.
+/// Stands between Envoy and the control plane, to say when Envoy gets through.
 struct Gate {
     address: SocketAddr,
+    open: watch::Sender<bool>,
     connected: watch::Receiver<Option<Instant>>,
     _accepting: JoinSet<()>,
 }
@@ -93,12 +146,17 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
         let address = listener.local_addr()?;
         let (seen, connected) = watch::channel(None);
+        let (open, opened) = watch::channel(false);
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut from, _)) = listener.accept().await {
-                seen.send_if_modified(|first| first.replace(first.unwrap_or_else(Instant::now)).is_none());
+                let (mut opened, seen) = (opened.clone(), seen.clone());
                 connections.spawn(async move {
+                    let Ok(_) = opened.wait_for(|open| *open).await else { return };
+                    seen.send_if_modified(|first| {
+                        first.replace(first.unwrap_or_else(Instant::now)).is_none()
+                    });
                     let Ok(mut to) = TcpStream::connect(to).await else { return };
                     let _ = (from.set_nodelay(true), to.set_nodelay(true));
                     // Either side may go away.
@@ -106,7 +164,11 @@ impl Gate {
                 });
             }
         });
-        Ok(Self { address, connected, _accepting: accepting })
+        Ok(Self { address, open, connected, _accepting: accepting })
+    }
+
+    fn release(&self) {
+        self.open.send_replace(true);
     }
 
     fn connected(&self) -> Option<Instant> {

@@ -50,7 +50,7 @@ pub use revocation::{BadId, Revocation, RevocationId, Status};
 use crate::auth::{Actor, AuthError, Caller, Given, Principal, Scope};
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{self, Config, Issuers, Keys};
-use crate::edge::{Registry, Tries};
+use crate::edge::{Refused, RefusedEdge, Registry, Tries};
 use crate::issuers::Directory;
 use crate::log::wire::event::Event as Body;
 use crate::log::{EventLog, LogError, NewEvent, Versions, wire};
@@ -79,6 +79,7 @@ struct Inner {
     store: Arc<Store>,
     registry: Arc<Registry>,
     tries: Arc<Tries>,
+    refused: Arc<Refused>,
     watched: reports::Watched,
     issuers: Issuers,
     keys: Keys,
@@ -123,6 +124,7 @@ impl Control {
             store,
             registry: Arc::default(),
             tries: Arc::default(),
+            refused: Arc::default(),
             watched: reports::Watched::default(),
             issuers: config.issuers.clone(),
             keys,
@@ -149,6 +151,7 @@ impl Control {
             store: Arc::clone(&inner.store),
             registry: Arc::clone(&inner.registry),
             tries: Arc::clone(&inner.tries),
+            refused: Arc::clone(&inner.refused),
             keys: inner.keys,
             settings: inner.edge.clone(),
             metrics: inner.metrics.clone(),
@@ -264,6 +267,15 @@ impl Control {
     pub fn edges(&self, caller: &Caller) -> Result<Edges, ControlError> {
         require(caller, Scope::Read)?;
         Ok(self.inner.registry.report(self.inner.store.version(), self.now_ms()))
+    }
+
+    /// The edges that were refused lately and have not got in since. Needs the scope `read`.
+    ///
+    /// # Errors
+    /// By caller.
+    pub fn refused_edges(&self, caller: &Caller) -> Result<Vec<RefusedEdge>, ControlError> {
+        require(caller, Scope::Read)?;
+        Ok(self.inner.refused.list())
     }
 
     /// How much there is of what. Needs the scope `read`.

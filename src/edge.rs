@@ -6,6 +6,7 @@ mod hello;
 mod outgoing;
 mod peer;
 mod refusal;
+mod refused;
 mod registry;
 mod service;
 mod session;
@@ -13,6 +14,7 @@ mod tried;
 
 pub use outgoing::Outgoing;
 pub use peer::Peer;
+pub use refused::{Refused, RefusedEdge};
 pub use registry::{Enforced, Registry};
 pub use service::{Context, EdgeService, serve};
 pub use tried::Tries;

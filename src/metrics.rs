@@ -48,6 +48,7 @@ pub struct Metrics {
     pub tls_reload_failures: Counter,
     certificate_expires: Gauge,
     handshake_failures: Family<OfPort, Counter>,
+    edge_refusals: Family<EdgeRefusal, Counter>,
     rejections: Family<Rejection, Counter>,
     messages: Family<InletMessage, Counter>,
     keys_fetched: Family<OfIssuer, Gauge>,
@@ -79,6 +80,11 @@ struct OfIssuer {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OfPort {
     port: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct EdgeRefusal {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -147,6 +153,12 @@ impl Default for Metrics {
                 &mut all,
                 "tls_handshake_failures",
                 "Connections that ended in the TLS handshake",
+                Family::default(),
+            ),
+            edge_refusals: register(
+                &mut all,
+                "edge_refusals",
+                "Streams of edges that were refused",
                 Family::default(),
             ),
             rejections: register(&mut all, "rejections", "Requests that edges rejected", Family::default()),
@@ -237,6 +249,11 @@ impl Metrics {
         self.handshake_failures.get_or_create(&OfPort { port: port.name() }).inc();
     }
 
+    /// A stream of an edge was refused. The reasons are few.
+    pub fn edge_refused(&self, reason: &'static str) {
+        self.edge_refusals.get_or_create(&EdgeRefusal { reason }).inc();
+    }
+
     /// A status list was fetched and is in force, at that time in Unix seconds.
     pub fn status_list_fetched(&self, uri: &str, at: u64) {
         let label = OfList { uri: uri.into() };
@@ -282,6 +299,7 @@ mod tests {
         metrics.rejected("session_revoked", false, 3);
         metrics.http_request("POST", "/v1/revocations", 201, Duration::from_millis(3));
         metrics.receipt(Duration::from_millis(2));
+        metrics.edge_refused("unknown_key");
         let text = metrics.render();
         for line in [
             "portcullis_control_appends_total 1",
@@ -289,6 +307,7 @@ mod tests {
             r#"portcullis_control_rejections_total{code="session_revoked",passed="false"} 3"#,
             r#"portcullis_control_http_requests_total{method="POST",route="/v1/revocations",status="201"} 1"#,
             "portcullis_control_receipt_seconds_count 1",
+            r#"portcullis_control_edge_refusals_total{reason="unknown_key"} 1"#,
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

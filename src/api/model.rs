@@ -36,6 +36,7 @@ pub use report::{Enforced, Report, ReportedRevocation, Tried, TriedAt};
 pub use revocation::{Actor, BatchLine, NewRevocation, Revocation, RevocationAnswer, Revocations, TakeBack};
 pub use secret::Secret;
 pub use status::{
-    CertificateStatus, DiskSpace, LogSize, PortStatus, ServiceStatus, StatusListStatus, StreamStatus,
+    CertificateStatus, DiskSpace, LogSize, PortStatus, RefusedEdge, ServiceStatus, StatusListStatus,
+    StreamStatus,
 };
 pub use stream::{NewStreamStatus, Stream, StreamState, Verification};

@@ -9,10 +9,12 @@ use super::auth::Authenticated;
 use super::error::ApiError;
 use super::filter::listed;
 use super::model::{
-    CertificateStatus, DiskSpace, LogSize, Moment, PortStatus, ServiceStatus, StatusListStatus, StreamStatus,
+    CertificateStatus, DiskSpace, LogSize, Moment, PortStatus, RefusedEdge, ServiceStatus, StatusListStatus,
+    StreamStatus,
 };
 use super::openapi::PlainProblems;
 use crate::auth::Caller;
+use crate::edge;
 use crate::inlets::Inlets;
 use crate::log::Disk;
 use crate::modules::Modules;
@@ -21,8 +23,8 @@ use crate::tls::TlsStatus;
 
 /// Read how the control plane is
 ///
-/// Its release, clock, disk, ports and certificate, the filters that it hands out, and what it could not fetch. Scope
-/// `read`.
+/// Its release, clock, disk, ports and certificate, the filters that it hands out, what it could not fetch, and the edges
+/// that it has refused. Scope `read`.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "read_status", tag = "operation",
     responses((status = 200, description = "How it is", body = ServiceStatus), PlainProblems),
@@ -35,6 +37,7 @@ pub(super) async fn read(
 ) -> Result<Json<ServiceStatus>, ApiError> {
     let control = inlets.control();
     let counts = control.counts(&caller)?;
+    let refused = control.refused_edges(&caller)?;
     let usage = system.usage().await;
     Ok(Json(ServiceStatus {
         release: env!("CARGO_PKG_VERSION").to_owned(),
@@ -52,6 +55,7 @@ pub(super) async fn read(
         filters: listed(&modules),
         streams: streams(&inlets, &caller),
         status_lists: status_lists(&inlets, &caller),
+        refused_edges: refused.into_iter().map(RefusedEdge::from).collect(),
     }))
 }
 
@@ -73,6 +77,22 @@ fn streams(inlets: &Inlets, caller: &Caller) -> Vec<StreamStatus> {
 fn status_lists(inlets: &Inlets, caller: &Caller) -> Vec<StatusListStatus> {
     let permitted = inlets.status_lists().filter(|list| caller.principal.may_act_on(Some(&list.issuer)));
     permitted.map(|list| StatusListStatus { uri: list.uri, failure: list.failure }).collect()
+}
+
+impl From<edge::RefusedEdge> for RefusedEdge {
+    fn from(edge: edge::RefusedEdge) -> Self {
+        Self {
+            peer: edge.peer.map(|peer| peer.to_canonical().to_string()),
+            node: edge.node,
+            filter_version: edge.filter_version,
+            certificate: edge.certificate,
+            reason: edge.reason.to_owned(),
+            message: edge.message,
+            count: edge.count,
+            first: Moment::from_millis(edge.first_ms),
+            last: Moment::from_millis(edge.last_ms),
+        }
+    }
 }
 
 impl From<Disk> for DiskSpace {

@@ -1,11 +1,16 @@
 //! Why an edge may not subscribe: what it is told, and what the operator reads.
 
+use std::sync::Arc;
+
+use portcullis_core::wire::PROTOCOL;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::warn;
 
+use super::hello::Said;
 use super::peer::Peer;
-use crate::quiet::Quiet;
+use super::refused::Attempt;
+use super::service::Context;
 
 /// Why an edge may not subscribe.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -43,9 +48,37 @@ pub(super) enum Refusal {
     /// No place is left.
     #[error("edge.max_subscribers is reached: raise it at the control plane")]
     Full,
+    /// A filter that is too old.
+    #[error(
+        "the filter speaks an older protocol than {PROTOCOL}: load the one that the control plane hands out (GET /filter)"
+    )]
+    Protocol,
+    /// A first message that is no hello, or a hello that makes no sense.
+    #[error(
+        "the edge's hello is malformed ({0}): load the filter that the control plane hands out (GET /filter)"
+    )]
+    Hello(&'static str),
+    /// No first message in time.
+    #[error("no hello has come: what is between must pass on each message of a stream at once")]
+    Silent,
 }
 
 impl Refusal {
+    /// The name of the kind, of which there are few: the metric's label.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "no_key",
+            Self::Unknown => "unknown_key",
+            Self::Deleted => "deleted_key",
+            Self::Scope => "scope",
+            Self::Identity => "certificate",
+            Self::Node => "node",
+            Self::Full => "full",
+            Self::Protocol => "protocol",
+            Self::Hello(_) | Self::Silent => "hello",
+        }
+    }
+
     const fn reason(self) -> &'static str {
         match self {
             Self::Missing => "no edge key",
@@ -55,6 +88,9 @@ impl Refusal {
             Self::Identity => "unknown certificate",
             Self::Node => "another edge's node id",
             Self::Full => "edge.max_subscribers is reached",
+            Self::Protocol => "an older protocol",
+            Self::Hello(_) => "a malformed hello",
+            Self::Silent => "no hello",
         }
     }
 }
@@ -66,29 +102,55 @@ impl From<Refusal> for Status {
             Refusal::Missing | Refusal::Unknown | Refusal::Deleted => Self::unauthenticated(message),
             Refusal::Scope | Refusal::Identity | Refusal::Node => Self::permission_denied(message),
             Refusal::Full => Self::resource_exhausted(message),
+            Refusal::Protocol => Self::failed_precondition(message),
+            Refusal::Hello(_) => Self::invalid_argument(message),
+            Refusal::Silent => Self::deadline_exceeded(message),
         }
     }
 }
 
-/// Logs refusals, but not every one.
-#[derive(Debug, Default)]
-pub(super) struct Refusals(Quiet<Refusal>);
+/// The way in of one peer.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    context: Arc<Context>,
+    peer: Option<Peer>,
+}
 
-impl Refusals {
-    /// Of a peer, and of the node that it says it is.
-    pub(super) fn log(&self, peer: Option<&Peer>, node: Option<&str>, refusal: Refusal) {
-        let address = peer.and_then(Peer::address);
-        if self.0.is_due(address.map(|address| address.ip()), refusal, Instant::now()) {
-            let certificate =
-                peer.and_then(Peer::certificate).map(|certificate| certificate.names.join(", "));
-            let address = address.map_or("unknown".to_owned(), |address| address.to_string());
+impl Door {
+    pub(super) const fn new(context: Arc<Context>, peer: Option<Peer>) -> Self {
+        Self { context, peer }
+    }
+
+    /// What the edge is told; the operator is told as well.
+    pub(super) fn refuse(&self, said: Said, refusal: Refusal) -> Status {
+        self.note(said, refusal);
+        refusal.into()
+    }
+
+    /// Counts and remembers a refusal, and logs it, but not every one.
+    pub(super) fn note(&self, said: Said, refusal: Refusal) {
+        self.context.metrics.edge_refused(refusal.label());
+        let address = self.peer.as_ref().and_then(Peer::address);
+        let certificate = self.peer.as_ref().and_then(Peer::certificate);
+        let ip = address.map(|address| address.ip());
+        if self.context.refused.is_news(ip, refusal, Instant::now()) {
+            let peer = address.map_or("unknown".to_owned(), |address| address.to_string());
             warn!(
-                peer = address,
-                certificate,
-                node,
+                peer,
+                certificate = certificate.map(|certificate| certificate.names.join(", ")),
+                node = said.node,
+                filter_version = said.filter_version,
                 reason = refusal.reason(),
                 "an edge was refused: {refusal}"
             );
         }
+        let attempt = Attempt { peer: ip, certificate: certificate.cloned(), said, refusal };
+        self.context.refused.add(attempt, self.context.clock.now_ms());
+    }
+
+    /// A worker of that node has got in.
+    pub(super) fn let_in(&self, node: &str) {
+        let address = self.peer.as_ref().and_then(Peer::address);
+        self.context.refused.let_in(address.map(|address| address.ip()), node);
     }
 }

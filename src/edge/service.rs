@@ -17,9 +17,11 @@ use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admission::admit;
+use super::hello::Said;
 use super::outgoing::{self, Outgoing};
 use super::peer::Peer;
-use super::refusal::{Refusal, Refusals};
+use super::refusal::{Door, Refusal};
+use super::refused::Refused;
 use super::registry::Registry;
 use super::session;
 use super::tried::Tries;
@@ -46,6 +48,8 @@ pub struct Context {
     pub registry: Arc<Registry>,
     /// What revoked tokens have asked for.
     pub tries: Arc<Tries>,
+    /// Who was not let in.
+    pub refused: Arc<Refused>,
     /// The keys of the environment.
     pub keys: config::Keys,
     /// Time-outs and bounds.
@@ -86,7 +90,6 @@ pub struct EdgeService {
     context: Arc<Context>,
     places: Arc<Semaphore>,
     sessions: TaskTracker,
-    refusals: Arc<Refusals>,
 }
 
 impl EdgeService {
@@ -94,8 +97,7 @@ impl EdgeService {
     #[must_use]
     pub fn new(context: Context) -> Self {
         let places = Arc::new(Semaphore::new(context.settings.max_subscribers.min(Semaphore::MAX_PERMITS)));
-        let (sessions, refusals) = (TaskTracker::new(), Arc::default());
-        Self { context: Arc::new(context), places, sessions, refusals }
+        Self { context: Arc::new(context), places, sessions: TaskTracker::new() }
     }
 }
 
@@ -108,21 +110,15 @@ impl Edge for EdgeService {
         request: Request<Streaming<EdgeMessage>>,
     ) -> Result<Response<Outgoing>, Status> {
         let peer = request.extensions().get::<Peer>().cloned();
-        let refuse = |refusal: Refusal| {
-            self.refusals.log(peer.as_ref(), None, refusal);
-            Status::from(refusal)
-        };
+        let door = Door::new(Arc::clone(&self.context), peer.clone());
+        let refuse = |refusal: Refusal| door.refuse(Said::default(), refusal);
         let admission = admit(&self.context, request.metadata(), peer.as_ref()).map_err(refuse)?;
         peer.iter().for_each(Peer::admit);
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| refuse(Refusal::Full))?;
         let (sender, outgoing) = outgoing::stream(self.context.settings.send_timeout);
-        let (context, refusals) = (Arc::clone(&self.context), Arc::clone(&self.refusals));
+        let context = Arc::clone(&self.context);
         self.sessions.spawn(async move {
-            let refuse = |node: &str, refusal: Refusal| {
-                refusals.log(peer.as_ref(), Some(node), refusal);
-                Status::from(refusal)
-            };
-            session::run(context, admission, request.into_inner(), sender, refuse).await;
+            session::run(context, admission, &door, request.into_inner(), sender).await;
             drop(place);
         });
         Ok(Response::new(outgoing))

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use portcullis_core::Version;
 use portcullis_core::wire::edge::edge_message::Message;
-use portcullis_core::wire::edge::{EdgeMessage, Receipt};
+use portcullis_core::wire::edge::{self, EdgeMessage, Receipt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, interval_at, timeout};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use super::admission::{Admission, Shown};
-use super::hello::Hello;
+use super::hello::{Hello, Said};
 use super::outgoing::Sender;
-use super::refusal::Refusal;
+use super::refusal::{Door, Refusal};
 use super::registry::Worker;
 use super::service::Context;
 use super::tried::Row;
@@ -40,23 +40,21 @@ const CODES: [&str; 11] = [
 ];
 
 /// Serves a stream until either end has enough, and ends it with the reason.
-///
-/// `refuse` logs why a node may not subscribe, and says it.
 pub(super) async fn run(
     context: Arc<Context>,
     admission: Admission,
+    door: &Door,
     inbound: Streaming<EdgeMessage>,
     outgoing: Sender,
-    refuse: impl Fn(&str, Refusal) -> Status,
 ) {
     let mut connected = None;
     let status = tokio::select! {
-        status = serve(&context, admission.certificate.as_ref(), inbound, &outgoing, &mut connected, refuse) => status,
+        status = serve(&context, admission.certificate.as_ref(), door, inbound, &outgoing, &mut connected) => status,
         status = deleted(&context, &admission.principal) => status,
         () = outgoing.closed() => Status::cancelled("the edge has gone"),
         () = context.stop.cancelled() => Status::unavailable("the control plane is shutting down"),
     };
-    if status.code() == tonic::Code::ResourceExhausted {
+    if status.code() == Code::ResourceExhausted {
         context.metrics.dropped_subscribers.inc();
     }
     debug!(code = ?status.code(), reason = status.message(), "a worker's stream has ended");
@@ -71,26 +69,24 @@ pub(super) async fn run(
 async fn serve<'a>(
     context: &'a Context,
     certificate: Option<&Shown>,
+    door: &Door,
     mut inbound: Streaming<EdgeMessage>,
     outgoing: &Sender,
     connected: &mut Option<Connected<'a>>,
-    refuse: impl Fn(&str, Refusal) -> Status,
 ) -> Status {
-    let hello = match timeout(context.settings.hello_timeout, inbound.message()).await {
-        Err(_) => return Status::deadline_exceeded("no hello has come"),
-        Ok(Err(status)) => return status,
-        Ok(Ok(message)) => match message.and_then(|message| message.message) {
-            Some(Message::Hello(hello)) => Hello::read(hello),
-            _ => Err(Status::invalid_argument("the first message is a hello")),
-        },
-    };
-    let hello = match hello {
+    let hello = match first(context, door, &mut inbound).await {
         Ok(hello) => hello,
         Err(status) => return status,
     };
+    let said = Said::of(&hello);
+    let hello = match Hello::read(hello) {
+        Ok(hello) => hello,
+        Err(refusal) => return door.refuse(said, refusal),
+    };
     if certificate.is_some_and(|certificate| !certificate.may_be(&hello.node)) {
-        return refuse(&hello.node, Refusal::Node);
+        return door.refuse(said, Refusal::Node);
     }
+    door.let_in(&hello.node);
     let start = context.store.subscribe(hello.position.as_ref());
     // An edge that goes on from its own set enforces that version already.
     let version = match (&start.snapshot, &hello.position) {
@@ -102,6 +98,8 @@ async fn serve<'a>(
         node = hello.node,
         process = hello.process,
         worker = hello.worker,
+        protocol = hello.protocol,
+        filter_version = hello.filter_version,
         version,
         "a worker has connected"
     );
@@ -119,6 +117,30 @@ async fn serve<'a>(
     tokio::select! {
         status = send(context, start, outgoing, asked) => status,
         status = listen(context, &connected.worker, &hello, &mut inbound, &ask) => status,
+    }
+}
+
+/// The hello, which must be the first message and must come in time.
+async fn first(
+    context: &Context,
+    door: &Door,
+    inbound: &mut Streaming<EdgeMessage>,
+) -> Result<edge::Hello, Status> {
+    match timeout(context.settings.hello_timeout, inbound.message()).await {
+        Err(_) => Err(door.refuse(Said::default(), Refusal::Silent)),
+        Ok(Ok(Some(EdgeMessage { message: Some(Message::Hello(hello)) }))) => Ok(hello),
+        Ok(Ok(Some(_))) => Err(door.refuse(Said::default(), Refusal::Hello("the first message is none"))),
+        Ok(Ok(None)) => Err(Status::ok("the edge has said good-bye")),
+        Ok(Err(status)) => {
+            // What was not understood or is too large; anything else is the connection's end.
+            if matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) {
+                door.note(
+                    Said::default(),
+                    Refusal::Hello("not a message of the protocol, or too large a one"),
+                );
+            }
+            Err(status)
+        }
     }
 }
 

@@ -44,6 +44,10 @@ pub struct ServiceStatus {
     /// The configured status lists, as far as the key may act on their issuers.
     #[serde(default)]
     pub status_lists: Vec<StatusListStatus>,
+    /// Edges that were refused since the process was started and have not got in since, the last one first; at most
+    /// 64.
+    #[serde(default)]
+    pub refused_edges: Vec<RefusedEdge>,
 }
 
 /// The log on the disk.
@@ -113,4 +117,33 @@ pub struct StatusListStatus {
     /// Why it could not be had or used when that was last tried, if it could not; what it said last is in force.
     #[serde(default)]
     pub failure: Option<String>,
+}
+
+/// An edge that was refused at the edges' port, above TLS.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct RefusedEdge {
+    /// The IP address that it came from; null: unknown.
+    #[serde(default)]
+    #[schema(example = "10.0.0.7")]
+    pub peer: Option<String>,
+    /// The name that it was given (Envoy's `node.id`); null: it was refused before it said one, or has none.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// The filter's release; null: it was refused before it said one.
+    #[serde(default)]
+    pub filter_version: Option<String>,
+    /// Names of the certificate that it has shown, at most eight.
+    #[serde(default)]
+    pub certificate: Vec<String>,
+    /// `no_key`, `unknown_key`, `deleted_key`, `scope`, `certificate`, `node`, `full`, `protocol` or `hello`.
+    #[schema(example = "node")]
+    pub reason: String,
+    /// What it was told: why, and what to do.
+    pub message: String,
+    /// How often it was refused.
+    pub count: u64,
+    /// When it was first refused.
+    pub first: Moment,
+    /// When it was last refused.
+    pub last: Moment,
 }

@@ -4,15 +4,44 @@ use std::collections::BTreeMap;
 
 use super::finding::{Code, Finding, Observed};
 use super::plane::Plane;
-use crate::api::model::{Edge, Worker};
+use crate::api::model::{Edge, Moment, RefusedEdge, Worker};
 use crate::cli::time;
 
 /// A worker answers every heartbeat; what is late by more is silent.
 const MISSED_HEARTBEATS: u64 = 3;
 /// An edge that has seen traffic and a revocation for so long should have rejected something.
 const LONG_MS: u64 = 86_400_000;
+/// An edge that is refused tries again within seconds: one that has not for so long is not there any more.
+const REFUSED_MS: u64 = 15 * 60_000;
 
 pub(super) fn findings(plane: &Plane) -> Vec<Finding> {
+    let now = plane.status.now;
+    let lately = |edge: &&RefusedEdge| now.millis().saturating_sub(edge.last.millis()) <= REFUSED_MS;
+    let refused = plane.status.refused_edges.iter().filter(lately);
+    let refused = refused.map(|edge| refused_edge(edge, now));
+    listed(plane).into_iter().chain(refused).collect()
+}
+
+fn refused_edge(edge: &RefusedEdge, now: Moment) -> Finding {
+    let peer = edge.peer.as_deref().unwrap_or("an unknown address");
+    let (subject, from) = match &edge.node {
+        Some(node) => (format!("edge {node}"), format!(" from {peer}")),
+        None => (format!("edge at {peer}"), String::new()),
+    };
+    let certificate = match edge.certificate.join(", ") {
+        names if names.is_empty() => String::new(),
+        names => format!(" with the certificate {names}"),
+    };
+    let times = if edge.count == 1 { "once".to_owned() } else { format!("{} times", edge.count) };
+    let seen = format!(
+        "it was refused{from}{certificate} {times}, the last time {}: {}",
+        time::relative(edge.last, now),
+        edge.message
+    );
+    Finding::new(Code::EdgeRefused, subject, seen)
+}
+
+fn listed(plane: &Plane) -> Vec<Finding> {
     let edges = &plane.edges.edges;
     if !edges.iter().any(|edge| edge.connected) {
         let none = Finding::new(Code::EdgeNone, "control plane", "no edge is connected");

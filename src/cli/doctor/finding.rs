@@ -87,6 +87,7 @@ codes! {
     StatusListFailing Error "make the list reachable and valid: what it said last stays in force"
     // Edges, as the control plane sees them.
     EdgeNone Warning "load the filter into an Envoy: `portcullis config envoy` prints a configuration"
+    EdgeRefused Error "correct what it was refused for: no revocation reaches it before it is let in"
     EdgeLagging Error "look at the edge's log and its way to the control plane: it enforces an old version"
     EdgeWorkersDisagree Error "look at the edge's log: whether a request is rejected depends on its worker"
     EdgeSilent Error "look at the way to the edge: it may be cut off and enforce an old version"

@@ -4,6 +4,7 @@ use super::*;
 
 fn hello(process: &str, worker: &str) -> Hello {
     Hello {
+        protocol: 1,
         node: format!("node-{process}"),
         process: process.into(),
         worker: worker.into(),

@@ -4,7 +4,7 @@ use portcullis_core::wire::edge::Refused;
 use portcullis_testbed::paths;
 
 use super::{finding, finds};
-use crate::feed::edge::{Edge, revoke};
+use crate::feed::edge::{Edge, open, revoke};
 use crate::support::setup;
 
 #[tokio::test]
@@ -56,4 +56,29 @@ async fn what_is_wrong_with_edges_is_found() {
         "node_id_missing",
     ];
     finds(&plane, &[], &expect).await;
+}
+
+#[tokio::test]
+async fn edges_that_are_refused_are_named_until_they_get_in() {
+    let plane = setup().start().await.unwrap();
+    assert!(open(&plane, Some("edge-key-of-nobody")).await.is_err());
+    let mut old = Edge::new("old");
+    old.hello.protocol = 0;
+    old.connect(&plane).await.end().await;
+    let report = finds(&plane, &[], &["edge_none", "edge_refused", "issuer_none"]).await;
+    let all: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["subject"].as_str().unwrap())
+        .collect();
+    assert_eq!(all[..2], ["edge node-old", "edge at 127.0.0.1"]);
+    let (_, seen) = finding(&report, "edge_refused");
+    assert!(seen.contains("an older protocol than 1: load the one"), "{seen}");
+    assert!(!report.to_string().contains("edge-key-of-nobody"));
+
+    old.hello.protocol = 1;
+    let mut link = old.connect(&plane).await;
+    old.reach(&mut link, 0).await;
+    finds(&plane, &[], &["issuer_none"]).await;
 }

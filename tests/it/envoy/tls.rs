@@ -216,6 +216,10 @@ async fn a_certificate_is_good_for_the_nodes_that_it_is_configured_for() {
     let envoy = Envoy::start(stage.bootstrap(&files).node("payments-1")).await.unwrap();
     stage.shut_out(&envoy, "the edge's certificate may not be this node").await;
     stage.plane.log().wait_for("payments-1", SOON).await.unwrap();
+    stage.metric("portcullis_control_edge_refusals_total{reason=\"node\"}").await;
+    let ran = stage.plane.run(["doctor"]).await.unwrap();
+    let expect = format!("edge payments-1: it was refused from 127.0.0.1 with the certificate {EDGE}");
+    assert!(ran.stdout.contains(&expect) && ran.stdout.contains("[edge_refused]"), "{}", ran.stdout);
 
     let unknown = stage.files(&stage.authority, &["spiffe://mesh.example/ns/prod/sa/batch"]);
     let envoy = Envoy::start(stage.bootstrap(&unknown).node("ingress-1")).await.unwrap();
@@ -237,6 +241,9 @@ async fn a_wrong_key_is_refused_whatever_the_certificate() {
     let files = stage.files(&stage.authority, &[EDGE]);
     let envoy = Envoy::start(stage.bootstrap(&files).edge_key("not-a-key-of-anybody")).await.unwrap();
     stage.shut_out(&envoy, "the edge key is unknown").await;
+    stage.metric("portcullis_control_edge_refusals_total{reason=\"unknown_key\"}").await;
+    let ran = stage.plane.run(["doctor"]).await.unwrap();
+    assert!(ran.stdout.contains("edge at 127.0.0.1: it was refused with the certificate"), "{}", ran.stdout);
 }
 
 #[tokio::test]

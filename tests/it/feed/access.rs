@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use portcullis_core::wire::edge::edge_message::Message;
 use portcullis_testbed::ControlPlane;
+use serde_json::{Value, json};
 use tonic::Code;
 
 use super::edge::{Edge, open};
@@ -44,6 +45,49 @@ async fn who_is_refused_is_told_what_to_do_and_the_operator_reads_why() {
         assert!(open(&plane, key).await.is_err());
         assert_eq!(plane.log().text().matches(logged).count(), 1);
     }
+    for reason in ["no_key", "unknown_key", "scope", "deleted_key"] {
+        refused(&plane, reason, 2, 2).await;
+    }
+    assert!(!get(&plane, "/v1/status").await.text().contains(&deleted));
+}
+
+/// Edges were refused so often, by the metric; and one, since an edge last got in from its address, by the status.
+async fn refused(plane: &ControlPlane, reason: &str, total: u64, count: u64) -> Value {
+    let metrics = plane.api().get("/metrics").send().await.unwrap().text();
+    let line = format!("portcullis_control_edge_refusals_total{{reason=\"{reason}\"}} {total}\n");
+    assert!(metrics.contains(&line), "{line} in {metrics}");
+    let status = get(plane, "/v1/status").await.json().unwrap();
+    let edge = status["refused_edges"].as_array().unwrap().iter().find(|edge| edge["reason"] == reason);
+    let edge = edge.unwrap_or_else(|| panic!("no {reason} in {status}"));
+    assert_eq!((&edge["peer"], &edge["count"]), (&json!("127.0.0.1"), &json!(count)), "{edge}");
+    edge.clone()
+}
+
+#[tokio::test]
+async fn who_says_hello_wrongly_is_named_and_one_of_a_later_protocol_gets_in() {
+    let plane = setup().start().await.unwrap();
+    let mut old = Edge::new("old");
+    old.hello.protocol = 0;
+    assert_eq!(old.connect(&plane).await.end().await.code(), Code::FailedPrecondition);
+    let line = plane.log().wait_for("an older protocol than 1", SOON).await.unwrap();
+    assert!(line.contains("node-old") && line.contains("filter_version=\"test\""), "{line}");
+    let edge = refused(&plane, "protocol", 1, 1).await;
+    assert_eq!((&edge["node"], &edge["filter_version"]), (&json!("node-old"), &json!("test")));
+
+    let mut wrong = Edge::new("wrong");
+    wrong.hello.process = String::new();
+    assert_eq!(wrong.connect(&plane).await.end().await.code(), Code::InvalidArgument);
+    plane.log().wait_for("process has 1 to 256 printable bytes", SOON).await.unwrap();
+    assert_eq!(refused(&plane, "hello", 1, 1).await["node"], "node-wrong");
+
+    old.hello.protocol = 2;
+    let mut link = old.connect(&plane).await;
+    old.reach(&mut link, 0).await;
+    let line = plane.log().wait_for("a worker has connected", SOON).await.unwrap();
+    assert!(line.contains("protocol=2") && line.contains("filter_version=\"test\""), "{line}");
+    // It is in now, and the other is not.
+    let status = get(&plane, "/v1/status").await.json().unwrap();
+    assert_eq!(status["refused_edges"].as_array().unwrap().len(), 1, "{status}");
 }
 
 #[tokio::test]
@@ -106,6 +150,7 @@ async fn who_does_not_say_hello_is_sent_away() {
     let mut rude = open(&plane, Some(plane.edge_key())).await.unwrap();
     rude.ask_for_snapshot().await;
     assert_eq!(rude.end().await.code(), Code::InvalidArgument);
+    refused(&plane, "hello", 2, 2).await;
 
     let mut edge = Edge::new("p");
     let mut twice = edge.connect(&plane).await;
@@ -115,6 +160,8 @@ async fn who_does_not_say_hello_is_sent_away() {
     edge.hello.node = "x".repeat(100_000);
     let mut large = edge.connect(&plane).await;
     assert_eq!(large.end().await.code(), Code::OutOfRange);
+    // What was refused before the edge of the same address got in is not shown any more.
+    refused(&plane, "hello", 3, 1).await;
     assert_eq!(get(&plane, "/readyz").await.status, 200);
 }
 
@@ -124,6 +171,7 @@ async fn there_are_as_many_places_as_configured() {
     let first = open(&plane, Some(plane.edge_key())).await.unwrap();
     let full = open(&plane, Some(plane.edge_key())).await.map(|_| ()).unwrap_err();
     assert_eq!(full.code(), Code::ResourceExhausted);
+    refused(&plane, "full", 1, 1).await;
     first.say(Message::Hello(Edge::new("p").hello)).await;
     let mut first = first;
     assert!(first.from.message().await.unwrap().is_some());

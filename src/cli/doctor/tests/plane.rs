@@ -131,6 +131,36 @@ fn edges_that_are_silent_or_gone() {
 }
 
 #[test]
+fn edges_that_were_refused_lately() {
+    let refused = |last: Value| {
+        json!([{
+            "peer": "10.0.0.7", "node": "payments-1", "certificate": ["spiffe://mesh.example/ingress"],
+            "reason": "node", "message": "it may not be this node", "count": 12, "first": at(9_000_000), "last": last,
+        }])
+    };
+    check("/status/refused_edges", refused(at(900_000)), &[Code::EdgeRefused]);
+    check("/status/refused_edges", refused(at(900_001)), &[]);
+    let shown = |edit: fn(&mut Value)| {
+        let plane = asked(|document| {
+            set(document, "/status/refused_edges", refused(at(3_000)));
+            edit(document);
+        });
+        let found = edges::findings(&plane).remove(0);
+        (found.severity, found.subject, found.seen)
+    };
+    let seen = "it was refused from 10.0.0.7 with the certificate spiffe://mesh.example/ingress 12 times, the last time \
+                3 s ago: it may not be this node";
+    assert_eq!(shown(|_| {}), (Severity::Error, "edge payments-1".into(), seen.into()));
+    let early = shown(|document| {
+        for (name, value) in [("node", Value::Null), ("certificate", json!([])), ("count", 1.into())] {
+            set(document, &format!("/status/refused_edges/0/{name}"), value);
+        }
+    });
+    let seen = "it was refused once, the last time 3 s ago: it may not be this node";
+    assert_eq!(early, (Severity::Error, "edge at 10.0.0.7".into(), seen.into()));
+}
+
+#[test]
 fn an_edge_that_refuses_the_set_is_told_so_once_whether_connected_or_not() {
     let refused = json!({"revocations": 10, "limit": 5});
     check(&format!("{EDGE}/workers/0/refused"), refused.clone(), &[Code::EdgeOverLimit]);

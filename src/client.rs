@@ -4,6 +4,7 @@
 //! exactly that. Redirects are not followed: the key is for one server.
 
 mod batch;
+mod distrust;
 mod error;
 
 use std::marker::PhantomData;
@@ -23,6 +24,7 @@ use crate::api::model::{
 };
 
 pub use batch::BatchResults;
+pub use distrust::Distrust;
 pub use error::ClientError;
 
 /// For a connection, and for an answer, on top of what a call asks the control plane to wait.

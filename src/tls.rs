@@ -13,11 +13,15 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+mod authorities;
 mod certificate;
+mod expiry;
 
-pub use certificate::{Certificate, CertificateError};
+use authorities::Authorities;
+pub use certificate::{Certificate, CertificateError, renewal_is_due};
+use expiry::{Expiry, Notice};
 
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{self, Port};
@@ -43,6 +47,11 @@ pub enum TlsError {
     Certificate { key: &'static str, path: PathBuf, error: CertificateError },
     #[error("{key}: {}: not a certificate: {error}", path.display())]
     Authority { key: &'static str, path: PathBuf, error: String },
+    #[error(
+        "tls.edge_ca_file: {}: `{subject}` is not a certificate authority (basicConstraints=CA:TRUE): put the one there that signs the edges' certificates",
+        path.display()
+    )]
+    NoAuthority { path: PathBuf, subject: String },
     #[error(
         "tls.key_file: {} is not the key of the first certificate in {}",
         key.display(),
@@ -78,6 +87,19 @@ struct Configs {
     edge: Arc<ServerConfig>,
     files: Arc<Files>,
     own: Certificate,
+    edges: Arc<Authorities>,
+}
+
+/// What other files have changed.
+#[derive(Debug, Eq, PartialEq)]
+struct Change {
+    own: Certificate,
+    /// How many authorities vouch for edges now.
+    authorities: usize,
+    /// Names that the certificate before was good for.
+    lost_names: Vec<String>,
+    /// Subjects of authorities that were there before.
+    lost_authorities: Vec<String>,
 }
 
 /// The ports' certificate as it is now.
@@ -125,7 +147,7 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// When one cannot be read, the certificate is not valid now, or the key is another one's.
+    /// When one cannot be read, the certificate is not valid now or no server's, or the key is another one's.
     pub fn load(settings: config::Tls, clock: Clock, metrics: Metrics) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let files = Files::read(&settings)?;
@@ -157,37 +179,89 @@ impl Tls {
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut expiry = Expiry::default();
         while stop.run_until_cancelled(look.tick()).await.is_some() {
             let this = Arc::clone(&self);
             let Ok(looked) = tokio::task::spawn_blocking(move || this.look()).await else { continue };
-            match looked {
-                Ok(None) => *self.failure() = None,
-                Ok(Some(own)) => {
-                    info!(valid_until = %own.valid_until(), "the ports' certificate was read again");
-                    *self.failure() = None;
+            self.tell(looked);
+            self.tell_expiry(&mut expiry);
+        }
+    }
+
+    fn tell(&self, looked: Result<Option<Change>, TlsError>) {
+        match looked {
+            Ok(None) => {
+                if self.failure().take().is_some() {
+                    info!("the files of [tls] are good again");
                 }
-                Err(error) => {
-                    self.metrics.tls_reload_failures.inc();
-                    let is_new = self.failure().replace(error.clone()).as_ref() != Some(&error);
-                    if is_new {
-                        warn!(%error, "the files of [tls] have changed and are of no use; what was read before stays in force");
-                    }
+            }
+            Ok(Some(change)) => {
+                *self.failure() = None;
+                change.tell();
+            }
+            Err(error) => {
+                self.metrics.tls_reload_failures.inc();
+                let is_new = self.failure().replace(error.clone()).as_ref() != Some(&error);
+                if is_new {
+                    warn!(%error, "the files of [tls] have changed and are of no use; what was read before stays in force");
                 }
             }
         }
     }
 
+    fn tell_expiry(&self, expiry: &mut Expiry) {
+        let own = self.current.borrow().own.clone();
+        let valid_until = own.valid_until();
+        match expiry.notice(&own, self.clock.now_ms()) {
+            Some(Notice::Soon) => warn!(%valid_until, "the ports' certificate ends soon: renew it"),
+            Some(Notice::Ended) => {
+                error!(%valid_until, "the ports' certificate has expired: edges and callers refuse it; renew it");
+            }
+            None => {}
+        }
+    }
+
     /// Takes the files over if they are others than before.
-    fn look(&self) -> Result<Option<Certificate>, TlsError> {
+    fn look(&self) -> Result<Option<Change>, TlsError> {
         let files = Files::read(&self.settings)?;
         if files == *self.current.borrow().files {
             return Ok(None);
         }
         let configs = configs(&self.settings, &self.provider, files, self.clock.now_ms())?;
-        let own = configs.own.clone();
-        self.metrics.certificate_expires(&own);
-        self.current.send_replace(configs);
-        Ok(Some(own))
+        self.metrics.certificate_expires(&configs.own);
+        let before = self.current.send_replace(configs.clone());
+        Ok(Some(Change::between(&before, &configs)))
+    }
+}
+
+impl Change {
+    fn between(before: &Configs, now: &Configs) -> Self {
+        let lost = before.own.server_names().filter(|name| !now.own.serves(name));
+        Self {
+            own: now.own.clone(),
+            authorities: now.edges.len(),
+            lost_names: lost.collect(),
+            lost_authorities: before.edges.missing_in(&now.edges),
+        }
+    }
+
+    fn tell(&self) {
+        let names = self.own.server_names().collect::<Vec<_>>().join(", ");
+        let valid_until = self.own.valid_until();
+        info!(names, %valid_until, edge_authorities = self.authorities, "the ports' certificate was read again");
+        if !self.lost_names.is_empty() {
+            let missing = self.lost_names.join(", ");
+            warn!(
+                missing,
+                "the new certificate lacks names of the one before: whoever asks for them refuses it"
+            );
+        }
+        for subject in &self.lost_authorities {
+            warn!(
+                subject,
+                "an authority is gone from tls.edge_ca_file: edges with its certificates cannot come back"
+            );
+        }
     }
 }
 
@@ -224,19 +298,19 @@ fn configs(
         return Err(TlsError::NoCertificate { key: KEY, path: path.clone() });
     };
     let unfit = |error| TlsError::Certificate { key: KEY, path: path.clone(), error };
-    let own = Certificate::read(first).map_err(unfit)?;
+    let own = Certificate::read_server(first).map_err(unfit)?;
     own.check(now_ms).map_err(unfit)?;
     let key = PrivateKeyDer::from_pem_slice(&files.key)
         .map_err(|_| TlsError::NoKey { path: settings.key_file.clone() })?;
 
     let edges = settings.edge_ca_file.as_ref().zip(files.edge_ca.as_ref());
-    let edges = edges.map(|(path, pem)| authorities(path, pem)).transpose()?;
+    let (roots, edges) = edges.map(|(path, pem)| Authorities::read(path, pem)).transpose()?.unzip();
     let other = |error: &dyn fmt::Display| TlsError::Other(error.to_string());
-    let serve = |edges: Option<RootCertStore>, protocols: &[&[u8]]| {
+    let serve = |roots: Option<RootCertStore>, protocols: &[&[u8]]| {
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| other(&error))?;
-        let builder = match edges {
+        let builder = match roots {
             None => builder.with_no_client_auth(),
             Some(roots) => {
                 let verifier =
@@ -256,27 +330,18 @@ fn configs(
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     };
-    let mut edge = serve(edges, &[b"h2"])?;
+    let mut edge = serve(roots, &[b"h2"])?;
     // A session that is resumed shows no certificate, and the one of its first handshake may not be good any more.
     edge.session_storage = Arc::new(NoServerSessionStorage {});
     edge.send_tls13_tickets = 0;
     let http = serve(None, &[b"h2", b"http/1.1"])?;
-    Ok(Configs { http: Arc::new(http), edge: Arc::new(edge), files: Arc::new(files), own })
-}
-
-/// The authorities of edges' certificates.
-fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
-    const KEY: &str = "tls.edge_ca_file";
-    let mut authorities = RootCertStore::empty();
-    for authority in certificates(KEY, path, pem)? {
-        let wrong = |error: rustls::Error| TlsError::Authority {
-            key: KEY,
-            path: path.to_owned(),
-            error: error.to_string(),
-        };
-        authorities.add(authority).map_err(wrong)?;
-    }
-    Ok(authorities)
+    Ok(Configs {
+        http: Arc::new(http),
+        edge: Arc::new(edge),
+        files: Arc::new(files),
+        own,
+        edges: Arc::new(edges.unwrap_or_default()),
+    })
 }
 
 /// The certificates of a PEM file: at least one.

@@ -59,6 +59,13 @@ impl Failure {
         self
     }
 
+    fn hinted(self, hint: Option<&str>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     /// Tells the person or the program in front of it, on stderr.
     pub(super) fn report(&self, out: &Output) -> Exit {
         if self.exit == Exit::Ok {
@@ -113,7 +120,7 @@ impl From<io::Error> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let message = error.to_string();
+        let (message, hint) = (error.to_string(), error.hint());
         match error {
             ClientError::Url(_) => {
                 Self::usage(message).hint("give it as --url http://HOST:PORT, or in PORTCULLIS_URL")
@@ -122,22 +129,12 @@ impl From<ClientError> for Failure {
             ClientError::Request(_) => Self::usage(message),
             ClientError::Unreachable { .. } => Self::new(Exit::Unreachable, message)
                 .hint("is `portcullis serve` running there? set PORTCULLIS_URL or --url to where it listens"),
-            ClientError::Untrusted { .. } => {
-                let hint = if message.contains("CaUsedAsEndEntity") {
-                    "its certificate is an authority's own (CA:TRUE): sign one for it with basicConstraints=CA:FALSE"
-                } else if message.contains("NotValidForName") || message.contains("not valid for name") {
-                    "--url must have a name that is in its certificate"
-                } else {
-                    "give the certificate authority that signed its certificate with --ca-file (PORTCULLIS_CA_FILE)"
-                };
-                Self::new(Exit::Unreachable, message).hint(hint)
-            }
+            ClientError::Untrusted { .. } => Self::new(Exit::Unreachable, message).hinted(hint),
             ClientError::Lost { .. } => Self::new(Exit::Unreachable, message)
                 .hint("a change may have been made all the same: look with `portcullis list` or `portcullis events`"),
-            ClientError::NotHttp { .. } => Self::new(Exit::Failed, message)
-                .hint("with TLS, set PORTCULLIS_URL or --url to https://NAME:8470, and PORTCULLIS_CA_FILE or --ca-file; or is it the port for edges?"),
-            ClientError::Stranger { .. } => Self::new(Exit::Failed, message)
-                .hint("is PORTCULLIS_URL the address of `portcullis serve`, HTTP port 8470 by default?"),
+            ClientError::NotHttp { .. } | ClientError::Stranger { .. } => {
+                Self::new(Exit::Failed, message).hinted(hint)
+            }
             ClientError::Answer { .. } => Self::new(Exit::Failed, message)
                 .hint("is the control plane of another release? --json prints its answer as it is"),
             ClientError::Refused { status, problem, text } => Self::refused(status, &problem, text),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Distrust;
 use crate::api::model::Problem;
 
 /// Why a call did not succeed.
@@ -25,12 +26,12 @@ pub enum ClientError {
         detail: String,
     },
     /// A connection, but not a trusted one.
-    #[error("no secure connection to {url}: {detail}")]
+    #[error("no secure connection to {url}: {why}")]
     Untrusted {
         /// Where it should be.
         url: String,
-        /// What TLS says.
-        detail: String,
+        /// Why.
+        why: Distrust,
     },
     /// The connection ended before the answer was complete.
     #[error("the connection was lost before the answer was complete: {detail}")]
@@ -89,11 +90,13 @@ impl ClientError {
                 _ if error.to_string().contains("failed to lookup address") => {
                     Self::Unreachable { url, detail: "no such host".to_owned() }
                 }
-                _ if is_tls(&error) => Self::Untrusted { url, detail: error.to_string() },
-                _ => Self::Lost { detail: plain(&error) },
+                _ => match Distrust::of_io(&error) {
+                    Some(why) => Self::Untrusted { url, why },
+                    None => Self::Lost { detail: plain(&error) },
+                },
             },
-            ureq::Error::Rustls(error) => Self::Untrusted { url, detail: error.to_string() },
-            ureq::Error::Tls(detail) => Self::Untrusted { url, detail: detail.to_owned() },
+            ureq::Error::Rustls(error) => Self::Untrusted { url, why: Distrust::of(&error) },
+            ureq::Error::Tls(detail) => Self::Untrusted { url, why: Distrust::Other(detail.to_owned()) },
             ureq::Error::Protocol(error) if error.to_string().contains("invalid HTTP version") => {
                 Self::NotHttp { url }
             }
@@ -101,12 +104,21 @@ impl ClientError {
             other => Self::Request(other.to_string()),
         }
     }
-}
 
-fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| {
-        inner.to_string().contains("certificate") || error.kind() == io::ErrorKind::InvalidData
-    })
+    /// What to do where something answers that is not to be talked to.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Untrusted { why, .. } => Some(why.hint()),
+            Self::NotHttp { .. } => Some(
+                "with TLS, set PORTCULLIS_URL or --url to https://NAME:8470, and PORTCULLIS_CA_FILE or --ca-file; or is it the port for edges?",
+            ),
+            Self::Stranger { .. } => {
+                Some("is PORTCULLIS_URL the address of `portcullis serve`, HTTP port 8470 by default?")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The system's words without its number: `Connection refused`, not `Connection refused (os error 111)`.

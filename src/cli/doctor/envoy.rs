@@ -13,7 +13,7 @@ use super::finding::{Code, Finding};
 use super::plane::Plane;
 use super::{certificate, chain, cluster, edges, plugin, stats};
 use crate::api::model::{FilterModule, Moment};
-use crate::cli::{Failure, time};
+use crate::cli::Failure;
 use crate::modules::Module;
 
 /// For one answer; a mesh's configuration takes a while to write.
@@ -181,11 +181,9 @@ fn certificates(envoy: &Seen, subject: &str, now: Moment) -> Vec<Finding> {
     let own = all.filter_map(|entry| entry.get("cert_chain")?.as_array()).flatten();
     let due = own.filter_map(|shown| {
         let at = |pointer: &str| text(shown, pointer).parse::<Moment>().ok();
-        let (from, until) = (at("/valid_from")?, at("/expiration_time")?);
-        certificate::is_due(from, until, now).then(|| {
-            let seen = format!("the certificate {} ends {}", text(shown, "/path"), time::both(until, now));
-            Finding::new(Code::EnvoyCertificateExpiring, subject, seen)
-        })
+        let valid = (at("/valid_from")?, at("/expiration_time")?);
+        let which = format!("the certificate {}", text(shown, "/path"));
+        certificate::finding(Code::EnvoyCertificateExpiring, subject, &which, valid, now)
     });
     due.collect()
 }

@@ -61,13 +61,17 @@ pub(super) fn finding(error: ClientError, url: &str) -> Result<Finding, Failure>
         | ClientError::Stranger { .. }
         | ClientError::NotHttp { .. } => Code::ControlPlaneUnreachable,
     };
-    Ok(Finding::new(code, format!("control plane {url}"), error.to_string()))
+    let found = Finding::new(code, format!("control plane {url}"), error.to_string());
+    // Somebody is there: starting another one does not help.
+    let advice = error.hint().unwrap_or(found.advice);
+    Ok(Finding { advice, ..found })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::model::Problem;
+    use crate::client::Distrust;
 
     #[test]
     fn why_it_cannot_be_asked_decides() {
@@ -86,8 +90,14 @@ mod tests {
         check(refused(404), Code::ControlPlaneAnswer);
         check(ClientError::Answer { detail: String::new() }, Code::ControlPlaneAnswer);
         check(ClientError::Unreachable { url: url(), detail: String::new() }, Code::ControlPlaneUnreachable);
-        check(ClientError::Untrusted { url: url(), detail: String::new() }, Code::ControlPlaneUnreachable);
+        let untrusted = || ClientError::Untrusted { url: url(), why: Distrust::Expired };
+        check(untrusted(), Code::ControlPlaneUnreachable);
         check(ClientError::Stranger { url: url(), status: 200 }, Code::ControlPlaneUnreachable);
         assert!(finding(ClientError::Url(url()), "").is_err());
+        let advice = |error: ClientError| finding(error, "").unwrap().advice;
+        assert_eq!(advice(untrusted()), Distrust::Expired.hint());
+        assert!(advice(ClientError::NotHttp { url: url() }).starts_with("with TLS, set PORTCULLIS_URL"));
+        let gone = ClientError::Unreachable { url: url(), detail: String::new() };
+        assert!(advice(gone).starts_with("start `portcullis serve`"));
     }
 }

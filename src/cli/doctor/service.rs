@@ -83,11 +83,9 @@ fn plaintext(plane: &Plane) -> Vec<Finding> {
 
 fn own_certificate(plane: &Plane) -> Vec<Finding> {
     let Some(shown) = &plane.status.certificate else { return Vec::new() };
-    let now = plane.status.now;
-    let due = certificate::is_due(shown.valid_from, shown.valid_until, now).then(|| {
-        let seen = format!("its certificate ends {}", time::both(shown.valid_until, now));
-        Finding::new(Code::CertificateExpiring, SUBJECT, seen)
-    });
+    let valid = (shown.valid_from, shown.valid_until);
+    let due =
+        certificate::finding(Code::CertificateExpiring, SUBJECT, "its certificate", valid, plane.status.now);
     let reload = shown.failure.as_ref().map(|why| Finding::new(Code::CertificateReload, SUBJECT, why));
     due.into_iter().chain(reload).collect()
 }

@@ -83,7 +83,10 @@ async fn somebody_else_is_there() {
 async fn https_where_plain_http_is_spoken() {
     let plane = control_plane().await;
     let output = portcullis(&plane.url().replace("http:", "https:"), &["list"]).await;
-    check(&output, 3, &["no secure connection"]);
+    check(&output, 3, &["no secure connection", "is not TLS", "is this the right port?"]);
+    let output = portcullis(&plane.url().replace("http:", "https:"), &["doctor"]).await;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("is this the right port?") && !stdout.contains("portcullis serve"), "{stdout}");
 }
 
 #[tokio::test]

@@ -129,7 +129,8 @@ async fn an_edge_with_a_certificate_needs_no_key_and_both_ends_take_new_ones_whi
     let own = next.issue_for(&[PLANE], now - 60, now + 7_200).unwrap();
     let mark = stage.plane.log().mark();
     own.write(stage.plane_dir.path()).unwrap();
-    stage.plane.log().wait_for_after(mark, "certificate was read again", SOON).await.unwrap();
+    let line = stage.plane.log().wait_for_after(mark, "certificate was read again", SOON).await.unwrap();
+    assert!(line.contains(PLANE) && line.contains("edge_authorities=2"), "{line}");
     next.issue(&[EDGE]).unwrap().write(files.path()).unwrap();
     envoy
         .wait_for_stat(
@@ -141,7 +142,13 @@ async fn an_edge_with_a_certificate_needs_no_key_and_both_ends_take_new_ones_whi
         .unwrap();
     let mark = stage.plane.log().mark();
     replace(&stage.plane_dir, "edges-ca.crt", &next.pem());
-    stage.plane.log().wait_for_after(mark, "certificate was read again", SOON).await.unwrap();
+    stage.plane.log().wait_for_after(mark, "edge_authorities=1", SOON).await.unwrap();
+    stage
+        .plane
+        .log()
+        .wait_for_after(mark, "edges with its certificates cannot come back", SOON)
+        .await
+        .unwrap();
     assert_ne!(stage.metric("portcullis_control_tls_certificate_expires_timestamp_seconds").await, expires);
     // Nobody was sent away meanwhile, and a new edge comes in with the new ones alone.
     stage.revoke("s2").await;
@@ -153,6 +160,31 @@ async fn an_edge_with_a_certificate_needs_no_key_and_both_ends_take_new_ones_whi
         (status(&second, &stage.token("s1")).await, status(&second, &stage.token("s3")).await),
         (401, 200)
     );
+}
+
+#[tokio::test]
+async fn what_becomes_of_the_files_is_told_in_the_log() {
+    let stage = Stage::new(&[PLANE, "10.0.0.1"], "").await;
+    let said = async |mark, says: &str| {
+        let line = stage.plane.log().wait_for_after(mark, says, SOON).await;
+        line.unwrap_or_else(|error| panic!("{says}: {error}: {}", stage.plane.log().tail(20)))
+    };
+    // An edge's certificate instead of who signs it, and then the file from before.
+    let mark = stage.plane.log().mark();
+    let edge = stage.authority.issue(&[EDGE]).unwrap();
+    replace(&stage.plane_dir, "edges-ca.crt", &edge.certificate);
+    let line = said(mark, "is not a certificate authority").await;
+    assert!(line.contains("WARN") && line.contains("edges-ca.crt"), "{line}");
+    replace(&stage.plane_dir, "edges-ca.crt", &stage.authority.pem());
+    assert!(said(mark, "the files of [tls] are good again").await.contains("INFO"));
+
+    let mark = stage.plane.log().mark();
+    let now = now();
+    stage.authority.issue_for(&[PLANE], now - 60, now + 10).unwrap().write(stage.plane_dir.path()).unwrap();
+    let line = said(mark, "lacks names of the one before").await;
+    assert!(line.contains("WARN") && line.contains("10.0.0.1") && !line.contains(PLANE), "{line}");
+    assert!(said(mark, "the ports' certificate ends soon: renew it").await.contains("WARN"));
+    assert!(said(mark, "the ports' certificate has expired").await.contains("ERROR"));
 }
 
 fn replace(dir: &TempDir, name: &str, text: &str) {
@@ -276,22 +308,34 @@ async fn the_command_line_talks_to_a_control_plane_with_tls() {
     serve.env("PORTCULLIS_DATA_DIR", &data).env("PORTCULLIS_LISTEN_HTTP", "127.0.0.1:0");
     serve.env("PORTCULLIS_LISTEN_EDGE", "127.0.0.1:0").current_dir(dir.path());
     serve.env("PORTCULLIS_TLS_CERTIFICATE_FILE", "tls.crt").env("PORTCULLIS_TLS_KEY_FILE", "tls.key");
+    serve.env("PORTCULLIS_TLS_EDGE_CA_FILE", "ca.crt");
     let process = portcullis_testbed::Process::spawn("the control plane", serve).unwrap();
     process.log().wait_for("ready", SOON).await.unwrap();
     let listen: serde_json::Value =
         serde_json::from_slice(&std::fs::read(data.join("listen.json")).unwrap()).unwrap();
-    let run = async |ca: Option<&str>, scheme: &str| {
+    let run = async |ca: Option<&str>, scheme: &str, port: &str| {
         let mut command = tokio::process::Command::new(binary);
         command.args(["revoke", "session", "s1", "--issuer", "https://idp.example", "--json"]);
         command.args(ca.into_iter().flat_map(|ca| ["--ca-file", ca])).current_dir(dir.path());
-        command.env("PORTCULLIS_URL", format!("{scheme}://{}", listen["http"].as_str().unwrap()));
+        command.env("PORTCULLIS_URL", format!("{scheme}://{}", listen[port].as_str().unwrap()));
         command.env("PORTCULLIS_KEY", ControlPlane::ADMIN_KEY);
         let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    assert_eq!(run(Some("ca.crt"), "https").await.0, Some(0));
-    let (code, stderr) = run(None, "https").await;
+    assert_eq!(run(Some("ca.crt"), "https", "http").await.0, Some(0));
+    let (code, stderr) = run(None, "https", "http").await;
     assert!(code == Some(3) && stderr.contains("--ca-file"), "{stderr}");
-    let (code, stderr) = run(Some("ca.crt"), "http").await;
+    let (code, stderr) = run(Some("ca.crt"), "http", "http").await;
     assert!(code == Some(1) && stderr.contains("https://NAME:8470"), "{stderr}");
+    // The port may be closed before the request is written: then only the connection was lost.
+    let mut tries = 0;
+    loop {
+        let (code, stderr) = run(Some("ca.crt"), "https", "edge").await;
+        assert_eq!(code, Some(3), "{stderr}");
+        if stderr.contains("that is the port for edges: use the HTTP port") {
+            break;
+        }
+        tries += 1;
+        assert!(stderr.contains("connection was lost") && tries < 50, "{stderr}");
+    }
 }

@@ -57,6 +57,12 @@ fn plaintext_is_found_where_others_can_reach_it() {
 fn a_certificate_that_ends_soon_or_cannot_be_read_again() {
     let soon = Moment::from_millis(NOW + 9 * 86_400_000).to_string();
     check("/status/certificate/valid_until", soon.into(), &[Code::CertificateExpiring]);
+    let over = Moment::from_millis(NOW - 60_000).to_string();
+    let plane = asked(|document| set(document, "/status/certificate/valid_until", over.into()));
+    let found = service::findings(&plane);
+    assert_eq!(codes(&found), [Code::CertificateExpiring]);
+    assert_eq!(found[0].severity, Severity::Error);
+    assert!(found[0].seen.starts_with("its certificate has ended 2"), "{found:?}");
     check("/status/certificate/failure", "tls.key_file: no private key".into(), &[Code::CertificateReload]);
     check("/status/certificate", Value::Null, &[]);
 }

@@ -39,7 +39,8 @@ enum DevVerb {
     /// Make certificates for the control plane and an edge, an issuer's key, and a configuration, to try it all out
     ///
     /// portcullis.toml has TLS on both ports, edges by certificate, and the issuer https://idp.test; edge/ has the
-    /// edge's certificate and the authority to trust, jwks.json the issuer's key for `config envoy --jwks`.
+    /// edge's certificate and the authority to trust, jwks.json the issuer's key for `config envoy --jwks`; env, for a
+    /// shell to read, has an admin key, and a token of the session s1.
     Init(Init),
     /// Print a token of that issuer
     Token(Token),
@@ -106,12 +107,28 @@ impl Init {
         write(&self.dir.join("jwks.json"), &jwks(&signer), false)?;
         let config = CONFIG.replace("DIR", &absolute(&self.dir)?).replace("ISSUER", ISSUER);
         write(&self.dir.join("portcullis.toml"), &config, false)?;
+        write(&self.dir.join("env"), &self.env()?, true)?;
         out.line(format!(
-            "{}: certificates for {} and {}, an issuer, and portcullis.toml",
+            "{}: certificates for {} and {}, an issuer, portcullis.toml, and env for the shell",
             self.dir.display(),
             self.name,
             self.edge
         ))
+    }
+
+    /// What `serve` and the other commands read from the environment, and a token to send.
+    fn env(&self) -> Result<String, Failure> {
+        let key = random()?;
+        let variables = [
+            ("PORTCULLIS_ADMIN_KEY", key.clone()),
+            ("PORTCULLIS_KEY", key),
+            ("PORTCULLIS_URL", format!("https://{}:8470", self.name)),
+            ("PORTCULLIS_CA_FILE", format!("{}/ca.crt", absolute(&self.dir)?)),
+            ("TOKEN", token(&self.dir, "alice", Some("s1"))?),
+        ];
+        let export =
+            |(name, value): (&str, String)| format!("export {name}='{}'\n", value.replace('\'', r"'\''"));
+        Ok(variables.into_iter().map(export).collect())
     }
 }
 
@@ -130,24 +147,30 @@ issuer = "ISSUER"
 
 impl Token {
     fn run(&self, out: &Output) -> Result<(), Failure> {
-        let path = self.dir.join("issuer.key");
-        let pem = fs::read(&path).map_err(|error| {
-            cannot(&path, &error).hint("`portcullis dev init DIR` makes such a directory")
-        })?;
-        let key = EncodingKey::from_ec_pem(&pem).map_err(|error| failed(&error))?;
-        let now = unix_seconds();
-        let mut jti = [0; 12];
-        getrandom::fill(&mut jti).map_err(|error| failed(&error))?;
-        let mut claims = json!({
-            "iss": ISSUER, "sub": self.sub, "jti": URL_SAFE_NO_PAD.encode(jti), "iat": now, "exp": now + TOKEN,
-        });
-        if let (Some(sid), Some(claims)) = (&self.sid, claims.as_object_mut()) {
-            claims.insert("sid".into(), json!(sid));
-        }
-        let header = Header { kid: Some(KID.into()), ..Header::new(Algorithm::ES256) };
-        let token = jsonwebtoken::encode(&header, &claims, &key).map_err(|error| failed(&error))?;
-        out.line(&token)
+        out.line(token(&self.dir, &self.sub, self.sid.as_deref())?)
     }
+}
+
+/// A token of the issuer whose key is in that directory.
+fn token(dir: &Path, sub: &str, sid: Option<&str>) -> Result<String, Failure> {
+    let path = dir.join("issuer.key");
+    let pem = fs::read(&path)
+        .map_err(|error| cannot(&path, &error).hint("`portcullis dev init DIR` makes such a directory"))?;
+    let key = EncodingKey::from_ec_pem(&pem).map_err(|error| failed(&error))?;
+    let now = unix_seconds();
+    let mut claims = json!({ "iss": ISSUER, "sub": sub, "jti": random()?, "iat": now, "exp": now + TOKEN });
+    if let (Some(sid), Some(claims)) = (sid, claims.as_object_mut()) {
+        claims.insert("sid".into(), json!(sid));
+    }
+    let header = Header { kid: Some(KID.into()), ..Header::new(Algorithm::ES256) };
+    jsonwebtoken::encode(&header, &claims, &key).map_err(|error| failed(&error))
+}
+
+/// Nobody guesses it.
+fn random() -> Result<String, Failure> {
+    let mut bytes = [0; 18];
+    getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 fn authority() -> CertificateParams {

@@ -66,7 +66,14 @@ async fn a_session_is_rejected_with_what_dev_makes() {
     workers(&plane, 2).await;
 
     let token = |sid: &str| portcullis(&["dev", "token", "try", "--sid", sid], dir.path()).trim().to_owned();
-    let (s1, s2) = (token("s1"), token("s2"));
+    // As a shell reads it.
+    let env = std::fs::read_to_string(made.join("env")).unwrap();
+    let shell = ". try/env && printf '%s\n%s\n' \"$TOKEN\" \"$PORTCULLIS_CA_FILE\"";
+    let read = std::process::Command::new("sh").args(["-c", shell]).current_dir(dir.path()).output().unwrap();
+    let read = String::from_utf8(read.stdout).unwrap();
+    let (s1, ca) = read.trim_end().split_once('\n').unwrap();
+    assert!(Path::new(ca).is_file() && env.contains("PORTCULLIS_ADMIN_KEY="), "{env}");
+    let (s1, s2) = (s1.to_owned(), token("s2"));
     let status = async |token: &str| outcome(&envoy.http1().get("/").bearer(token).send().await.unwrap());
     assert_eq!(status(&s1).await.0, 200);
     run(&plane, &["revoke", "session", "s1", "--wait"], 0).await;
@@ -81,7 +88,7 @@ async fn a_session_is_rejected_with_what_dev_makes() {
     let again = program().args(["dev", "init", "try"]).current_dir(dir.path()).output().unwrap();
     assert_eq!(again.status.code(), Some(2), "{again:?}");
     #[cfg(unix)]
-    for secret in ["tls.key", "edge/tls.key", "issuer.key"] {
+    for secret in ["tls.key", "edge/tls.key", "issuer.key", "env"] {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(made.join(secret)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{secret}");

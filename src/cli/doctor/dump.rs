@@ -76,10 +76,11 @@ impl<'a> Dump<'a> {
         });
         let ecds: BTreeMap<&str, &Value> = ecds.collect();
         let listeners = section("ListenersConfigDump", &["/static_listeners", "/dynamic_listeners"]);
-        let active = listeners
-            .iter()
-            .filter_map(|entry| entry.get("listener").or_else(|| entry.pointer("/active_state/listener")));
-        let chains = active.flat_map(|listener| chains(listener, &ecds)).collect();
+        // One that waits for what it needs, a module for example, is in force as soon as that is decided.
+        let states = ["/listener", "/active_state/listener", "/warming_state/listener"];
+        let wanted =
+            listeners.iter().flat_map(|entry| states.iter().filter_map(|state| entry.pointer(state)));
+        let chains = wanted.flat_map(|listener| chains(listener, &ecds)).collect();
         let rejected = listeners.iter().filter_map(|entry| {
             let details = text(entry, "/error_state/details");
             // Envoy has a second entry for it, without a name.

@@ -108,6 +108,21 @@ fn a_module_that_does_not_run() {
 }
 
 #[test]
+fn a_listener_that_waits_for_another_module() {
+    let updated = |document: &mut Value| {
+        let old = document["dump"]["configs"][2]["static_listeners"][0]["listener"].clone();
+        set(document, &format!("{PLUGIN}/configuration/value"), r#"{"mode":"off"}"#.into());
+        let new = document["dump"]["configs"][2]["static_listeners"][0]["listener"].clone();
+        let entry = json!({
+            "name": "ingress", "active_state": {"listener": old}, "warming_state": {"listener": new},
+        });
+        document["dump"]["configs"][2]["static_listeners"] = json!([]);
+        document["dump"]["configs"][2]["dynamic_listeners"] = json!([entry]);
+    };
+    found(updated, &[Code::FilterConfigInvalid]);
+}
+
+#[test]
 fn its_configuration() {
     let value = format!("{PLUGIN}/configuration/value");
     check(

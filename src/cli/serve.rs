@@ -91,7 +91,14 @@ fn observe(args: &Serve, traces: &Traces) -> Result<(), Failure> {
 }
 
 fn failure(error: &ServeError) -> Failure {
-    let exit = if matches!(error, ServeError::Plaintext { .. }) { Exit::Usage } else { Exit::Failed };
+    let exit = match error {
+        // What the configuration names is wrong.
+        ServeError::Plaintext { .. }
+        | ServeError::Authorities(_)
+        | ServeError::Module(_)
+        | ServeError::Tls(_) => Exit::Usage,
+        _ => Exit::Failed,
+    };
     Failure::new(exit, error.to_string())
 }
 

@@ -82,12 +82,13 @@ pub(super) async fn start(plane: &ControlPlane, issuer: &Issuer) -> Result<Seen>
     let times = probe.await??;
     let connected = gate.connected().context("Envoy did not connect to the control plane")?;
     sleep(SETTLED.max(2 * FLUSH)).await;
-    let longest = turns(&envoy).await?.into_iter().filter(|(at, turns)| before.get(at) != Some(turns)).max();
-    let ((lower, width), _) = longest.context("the worker's event loop has made no turn")?;
+    let mut since =
+        turns(&envoy).await?.into_iter().filter(|(upper, count)| before.get(upper) != Some(count));
+    let (longest_ns, _) = since.next_back().context("the worker's event loop has made no turn")?;
     #[expect(clippy::cast_precision_loss, reason = "2^53 bytes are more than there are")]
     let bytes = system::resident_bytes(pid)?.saturating_sub(resident) as f64 / VMS;
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of seconds")]
-    let block_ms = (lower + width) as f64 / 1e3;
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds of seconds")]
+    let block_ms = longest_ns as f64 / 1e6;
     Ok(Seen {
         block_ms,
         bytes,
@@ -97,22 +98,23 @@ pub(super) async fn start(plane: &ControlPlane, issuer: &Issuer) -> Result<Seen>
     })
 }
 
-/// How often the worker's event loop has made turns of so long: the bounds of each bucket in microseconds, and how many.
-async fn turns(envoy: &Envoy) -> Result<BTreeMap<(u64, u64), u64>> {
+/// How often the worker's event loop has made turns of so long: the upper bound of each bucket in nanoseconds, and how
+/// many.
+async fn turns(envoy: &Envoy) -> Result<BTreeMap<u64, u64>> {
     let path = "/stats?format=json&histogram_buckets=detailed&filter=worker_0.dispatcher.loop_duration_us";
     let stats: Value = serde_json::from_str(&envoy.admin_get(path).await?)?;
     let buckets = stats.pointer("/stats/0/histograms/details/0/totals").and_then(Value::as_array);
     let buckets = buckets.with_context(|| format!("Envoy tells no turns of its event loop: {stats}"))?;
     let number = |bucket: &Value, name: &str| {
-        bucket.get(name).and_then(Value::as_u64).with_context(|| format!("no {name} in {bucket}"))
+        bucket.get(name).and_then(Value::as_f64).with_context(|| format!("no {name} in {bucket}"))
     };
-    buckets
-        .iter()
-        .map(|bucket| {
-            let bounds = (number(bucket, "lower_bound")?, number(bucket, "width")?);
-            Ok((bounds, number(bucket, "count")?))
-        })
-        .collect()
+    let bucket = |bucket: &Value| {
+        let upper_us = number(bucket, "lower_bound")? + number(bucket, "width")?;
+        let count = bucket.get("count").and_then(Value::as_u64).context("a bucket without a count")?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration")]
+        Ok(((upper_us * 1e3).round() as u64, count))
+    };
+    buckets.iter().map(bucket).collect()
 }
 
 /// When a request with a revoked token is refused.

@@ -50,6 +50,8 @@ typed_extension_protocol_options:
     explicit_http_config:
       http2_protocol_options:
         connection_keepalive: { interval: 10s, timeout: 5s }
+        # A worker takes in what has come before it turns to a request: of a large set, 64 KiB at a time.
+        initial_stream_window_size: 65535
 "#;
 
 const CLUSTER_TLS: &str = r#"transport_socket:

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use portcullis_core::field::ClaimPath;
-use portcullis_core::token::{Decoded, Token, sha256_hex};
+use portcullis_core::token::{Decoded, Token};
 use portcullis_core::wire::edge;
 use portcullis_core::{Cutoff, CutoffClaim, Field, Selector, UnixSeconds};
 
@@ -283,8 +283,9 @@ fn selector_of(target: &Target, claim: CutoffClaim) -> Result<Selector, Refusal>
         Target::Issuer { issuer } => vec![top("iss", issuer)?],
         Target::Key { issuer, kid } => vec![top("iss", issuer)?, (Field::KeyId, filled(kid)?.into())],
         Target::RawToken { token } => {
-            Token::read(token, &mut Decoded::default()).map_err(Refusal::Token)?;
-            vec![(Field::TokenSha256, sha256_hex(token))]
+            let mut decoded = Decoded::default();
+            let token = Token::read(token, &mut decoded).map_err(Refusal::Token)?;
+            vec![(Field::TokenSha256, token.sha256_hex())]
         }
         Target::TokenSha256 { hex } => {
             if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {

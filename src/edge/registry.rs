@@ -105,16 +105,6 @@ impl Registry {
             inner.supersede(&hello.node);
         }
         let Inner { edges, positions, slowest, gone, lost, .. } = &mut *inner;
-        // It may be called something else by now.
-        if let Some(edge) = edges.get_mut(&hello.process)
-            && let Some(since_ms) = edge.gone_since_ms.take()
-        {
-            gone.remove(since_ms, &hello.process);
-            // Those that are given up were kept only to be shown.
-            edge.workers.retain(|_, entry| {
-                entry.gone_since_ms.is_none_or(|since| since.saturating_add(GRACE_MS) > now_ms)
-            });
-        }
         let edge = edges.entry(hello.process.clone()).or_insert_with(|| Edge {
             node: String::new(),
             filter_version: String::new(),
@@ -125,6 +115,13 @@ impl Registry {
         edge.node.clone_from(&hello.node);
         edge.filter_version.clone_from(&hello.filter_version);
         edge.last_contact_ms = now_ms;
+        if let Some(since_ms) = edge.gone_since_ms.take() {
+            gone.remove(since_ms, &hello.process);
+            // Those that are given up were kept only to be shown.
+            edge.workers.retain(|_, entry| {
+                entry.gone_since_ms.is_none_or(|since| since.saturating_add(GRACE_MS) > now_ms)
+            });
+        }
         let entry = Entry {
             stream,
             gone_since_ms: None,

@@ -58,6 +58,19 @@ async fn every_variant_is_valid_against_the_schemas() {
 }
 
 #[tokio::test]
+async fn what_is_in_force_everywhere_is_marked() {
+    let marked = async |more: &[&str]| {
+        let args = [&["config", "istio"], more].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis")).args(args).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap().contains("spec:\n  # <- No target: in force")
+    };
+    assert!(marked(&[]).await && marked(&["--namespace", "shop", "--istio-version", "1.29"]).await);
+    for narrowed in [["--selector", "app=web"], ["--gateway", "web"], ["--waypoint", "shop"]] {
+        assert!(!marked(&narrowed).await, "{narrowed:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_patched_cluster_has_tls_where_there_is_an_authority_to_trust() {
     let authority = portcullis_testbed::Authority::new().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -87,6 +87,12 @@ fn label(text: &str) -> Result<(String, String), String> {
     Ok((plain(name)?, plain(value)?))
 }
 
+/// Istio takes the absence of a target for all workloads.
+const NO_TARGET: &str = "  \
+  # <- No target: in force, as the EnvoyFilter below, for every workload of this namespace, and for the whole mesh where
+  # it is Istio's root namespace (istio-system, unless set otherwise). --selector, --gateway or --waypoint name fewer.
+";
+
 impl Istio {
     pub(super) fn configuration(&self, remote: &Remote) -> Result<String, Failure> {
         let module = self.module.resolve(remote, &format!("http://{CONTROL_PLANE}:8470"))?;
@@ -154,7 +160,7 @@ impl Istio {
         };
         match (self.gateway.as_ref().or(self.waypoint.as_ref()), self.selector.as_slice()) {
             (Some(name), _) => reference(name),
-            (None, []) => String::new(),
+            (None, []) => NO_TARGET.to_owned(),
             (None, labels) => {
                 let labels = labels.iter().map(|(name, value)| format!("      {name}: \"{value}\"\n"));
                 format!("  selector:\n    matchLabels:\n{}", labels.collect::<String>())

@@ -46,6 +46,11 @@ impl Remote {
         &self.url
     }
 
+    /// Whether it is reached with TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        self.url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    }
+
     /// A client of it.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let key = match &self.key_file {

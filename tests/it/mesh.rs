@@ -71,6 +71,34 @@ async fn what_is_in_force_everywhere_is_marked() {
 }
 
 #[tokio::test]
+async fn a_module_is_fetched_with_tls_where_the_control_plane_has_it() {
+    let path = "/filter/x.wasm";
+    let listed = json!({"modules": [{"version": "1", "sha256": SHA256, "bytes": 1, "path": path}]});
+    let (address, dir) = crate::cli::https::server(&listed.to_string());
+    let printed = async |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.arg("config").args(more).args(["--fetch", "--ca-file", "ca.pem"]).current_dir(dir.path());
+        let output = command.env("PORTCULLIS_URL", format!("https://{address}")).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let host = "portcullis.portcullis-system.svc.cluster.local";
+    for (verb, says) in [
+        ("istio", format!("WASM_INSECURE_REGISTRIES: \"{host}:8470\"")),
+        ("envoy-gateway", format!("The certificate there must be for {host},")),
+    ] {
+        let text = printed(&[verb]).await;
+        documents(&text).iter().for_each(schema::check);
+        assert!(
+            text.contains(&format!("url: https://{host}:8470{path}\n")) && text.contains(&says),
+            "{text}"
+        );
+        let text = printed(&[verb, "--fetch-from", "http://plane.example"]).await;
+        assert!(text.contains(&format!("url: http://plane.example{path}\n")), "{text}");
+        assert!(!text.contains("certificate there"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_patched_cluster_has_tls_where_there_is_an_authority_to_trust() {
     let authority = portcullis_testbed::Authority::new().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::super::Failure;
 use super::super::remote::Remote;
-use super::module::{Module, Source};
-use super::template::{CONTROL_PLANE, address, authority, callout_cluster, edge_key, plain};
+use super::module::{Module, Source, in_cluster};
+use super::template::{CONTROL_PLANE, Url, address, authority, callout_cluster, edge_key, plain};
 
 #[derive(Args, Debug, Default)]
 pub(super) struct Gateway {
@@ -39,12 +39,12 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn configuration(&self, remote: &Remote) -> Result<String, Failure> {
-        let module = self.module.resolve(remote, &format!("http://{CONTROL_PLANE}:8470"))?;
+        let module = self.module.resolve(remote, &in_cluster(remote))?;
         Ok(format!("{PREAMBLE}{}---\n{}", self.policy(&module), self.cluster()))
     }
 
     fn policy(&self, module: &Source) -> String {
-        let Source { url, sha256, mark } = module;
+        let Source { url, sha256, mark, .. } = module;
         let target = |kind: &str, name: &String| {
             format!("    - group: gateway.networking.k8s.io\n      kind: {kind}\n      name: {name}\n")
         };
@@ -57,8 +57,9 @@ impl Gateway {
                 "        type: Image\n        image:\n          url: {image}{mark}\n          sha256: \"{sha256}\"{mark}\n"
             )
         } else {
+            let trusts = module.fetched_with_tls().map(controller_trusts).unwrap_or_default();
             format!(
-                "        type: HTTP\n        http:\n          url: {url}{mark}\n          sha256: \"{sha256}\"{mark}\n"
+                "        type: HTTP\n        http:\n          url: {url}{mark}\n          sha256: \"{sha256}\"{mark}\n{trusts}"
             )
         };
         format!(
@@ -84,6 +85,16 @@ impl Gateway {
             callout_cluster(&host, port, self.control_plane_ca.as_ref()),
         )
     }
+}
+
+/// The controller fetches the module, not the proxy.
+fn controller_trusts(Url { host, .. }: &Url) -> String {
+    format!(
+        "          # <- Envoy Gateway's controller fetches it. The certificate there must be for {host},\n          \
+         # of a public authority. Of a private one, mount that into the controller's pod and name it in SSL_CERT_FILE, or\n          \
+         # where your release implements `tls` here: in this namespace, kubectl create configmap portcullis-ca\n          \
+         # --from-file=ca.crt, and here, tls: {{ caCertificateRef: {{ kind: ConfigMap, name: portcullis-ca }} }}\n"
+    )
 }
 
 const PREAMBLE: &str = "\

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::super::Failure;
 use super::super::remote::Remote;
-use super::module::{Module, Source};
-use super::template::{CONTROL_PLANE, address, authority, callout_cluster, edge_key, fill, plain};
+use super::module::{Module, Source, in_cluster};
+use super::template::{CONTROL_PLANE, Url, address, authority, callout_cluster, edge_key, fill, plain};
 
 #[derive(Args, Debug, Default)]
 pub(super) struct Istio {
@@ -93,9 +93,18 @@ const NO_TARGET: &str = "  \
   # it is Istio's root namespace (istio-system, unless set otherwise). --selector, --gateway or --waypoint name fewer.
 ";
 
+/// The agent beside the proxy fetches the module, and has no setting for one more authority.
+fn agent_trusts(Url { host, port, .. }: &Url) -> String {
+    format!(
+        "# - Istio's agent fetches the filter with TLS. The certificate there must be for {host}, of a public authority.\n\
+         #   Of a private one, let the agent take any: WASM_INSECURE_REGISTRIES: \"{host}:{port}\" in the proxyMetadata of\n\
+         #   meshConfig.defaultConfig, or in environmentVariables of a ProxyConfig. The sha256 says which bytes are meant. # <-\n"
+    )
+}
+
 impl Istio {
     pub(super) fn configuration(&self, remote: &Remote) -> Result<String, Failure> {
-        let module = self.module.resolve(remote, &format!("http://{CONTROL_PLANE}:8470"))?;
+        let module = self.module.resolve(remote, &in_cluster(remote))?;
         let documents = [
             Some(self.plugin(&module)),
             Some(self.destination_rule()),
@@ -104,7 +113,7 @@ impl Istio {
             self.waypoint.is_some().then(|| self.waypoint_cluster()),
         ];
         let documents: Vec<String> = documents.into_iter().flatten().collect();
-        Ok(format!("{}{}", self.preamble(), documents.join("---\n")))
+        Ok(format!("{}{}", self.preamble(&module), documents.join("---\n")))
     }
 
     fn host(&self) -> &str {
@@ -123,7 +132,7 @@ impl Istio {
         }
     }
 
-    fn preamble(&self) -> String {
+    fn preamble(&self, module: &Source) -> String {
         let reload = if self.istio_version < FAIL_RELOAD {
             "# - Before 1.27 there is no FAIL_RELOAD: should the filter ever trap, its worker answers 503 until the proxy restarts.\n"
         } else {
@@ -135,6 +144,7 @@ impl Istio {
         } else {
             ""
         };
+        let fetched = module.fetched_with_tls().map(agent_trusts).unwrap_or_default();
         format!(
             "# Portcullis in Istio {}. What these resources cannot do:\n\
              # - They do not verify tokens. A RequestAuthentication does, and must have `forwardOriginalToken: true`, or the\n\
@@ -146,7 +156,7 @@ impl Istio {
              # - Why a request was rejected is in the access log as %FILTER_STATE(wasm.portcullis:PLAIN)%: add it to\n\
              #   meshConfig.accessLogFormat. Labels of its metrics need two regular expressions in\n\
              #   meshConfig.defaultConfig.extraStatTags or a ProxyConfig: see stats_tags in `portcullis config envoy`.\n\
-             {reload}{waypoint}",
+             {reload}{waypoint}{fetched}",
             self.istio_version,
             self.cluster()
         )
@@ -169,7 +179,7 @@ impl Istio {
     }
 
     fn plugin(&self, module: &Source) -> String {
-        let Source { url, sha256, mark } = module;
+        let Source { url, sha256, mark, .. } = module;
         let traffic_extension = self.istio_version >= TRAFFIC_EXTENSION;
         let (kind, head, indent) =
             if traffic_extension { ("TrafficExtension", "  wasm:\n", "  ") } else { ("WasmPlugin", "", "") };

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::super::Failure;
 use super::super::remote::Remote;
-use super::template::{Url, plain, url};
+use super::template::{CONTROL_PLANE, Url, plain, url};
 
 /// The module that the control plane hands out.
 #[derive(Args, Debug, Default)]
@@ -13,7 +13,8 @@ pub(super) struct Fetch {
     #[arg(long)]
     fetch: bool,
 
-    /// Where that is for who fetches it, if not --url
+    /// Where that is for who fetches it [default: --url; in Kubernetes the Service of deploy/kubernetes, with the scheme
+    /// of --url]
     #[arg(long, value_name = "URL", value_parser = url, requires = "fetch")]
     fetch_from: Option<Url>,
 }
@@ -62,15 +63,19 @@ impl Module {
     /// Its address and checksum.
     pub(super) fn resolve(&self, remote: &Remote, from: &str) -> Result<Source, Failure> {
         if let Some(fetched) = self.fetch.resolve(remote, from)? {
-            return Ok(Source { url: fetched.url.text, sha256: fetched.sha256, mark: "" });
+            let Fetched { url, sha256 } = fetched;
+            return Ok(Source { url: url.text.clone(), sha256, mark: "", fetched: Some(url) });
         }
         Ok(match (&self.module, &self.sha256) {
-            (Some(url), Some(sha256)) => Source { url: url.clone(), sha256: sha256.clone(), mark: "" },
+            (Some(url), Some(sha256)) => {
+                Source { url: url.clone(), sha256: sha256.clone(), mark: "", fetched: None }
+            }
             // A checksum that nothing has: whoever forgets to replace it is told so by the host.
             _ => Source {
                 url: "oci://registry.example/portcullis-filter:latest".to_owned(),
                 sha256: "0".repeat(64),
                 mark: " # <-",
+                fetched: None,
             },
         })
     }
@@ -82,6 +87,21 @@ pub(super) struct Source {
     pub(super) url: String,
     pub(super) sha256: String,
     pub(super) mark: &'static str,
+    /// Where it is, if the control plane hands it out.
+    fetched: Option<Url>,
+}
+
+impl Source {
+    /// Where it is, if the control plane hands it out with TLS.
+    pub(super) fn fetched_with_tls(&self) -> Option<&Url> {
+        self.fetched.as_ref().filter(|url| url.tls)
+    }
+}
+
+/// Where the control plane of `deploy/kubernetes` hands it out: with TLS if it has that here.
+pub(super) fn in_cluster(remote: &Remote) -> String {
+    let scheme = if remote.has_tls() { "https" } else { "http" };
+    format!("{scheme}://{CONTROL_PLANE}:8470")
 }
 
 fn module_url(text: &str) -> Result<String, String> {

@@ -1,12 +1,15 @@
 //! The compiled filters that this control plane hands out, so that nobody needs a registry for one file.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use wasmparser::{Parser, Payload};
 
 use crate::files;
+use crate::quiet::Quiet;
 
 /// Longest file, in bytes: thirty times what the filter has.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
@@ -71,6 +74,12 @@ impl Module {
     pub fn file_name(&self) -> String {
         format!("portcullis_filter-{}-{}.wasm", self.version, self.sha256)
     }
+
+    /// Where it is handed out.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/filter/{}", self.file_name())
+    }
 }
 
 /// It becomes part of a path.
@@ -80,8 +89,11 @@ fn is_version(text: &str) -> bool {
 }
 
 /// All that are handed out, the current one first.
-#[derive(Clone, Debug, Default)]
-pub struct Modules(Vec<Module>);
+#[derive(Debug, Default)]
+pub struct Modules {
+    all: Vec<Module>,
+    missed: Quiet<()>,
+}
 
 impl Modules {
     /// Those of the configuration; without any, the one beside this binary, if there is one.
@@ -93,22 +105,27 @@ impl Modules {
             let binary = std::env::current_exe().and_then(std::fs::canonicalize).ok();
             binary.map(|binary| binary.with_file_name(FILE)).filter(|file| file.is_file())
         };
-        let modules: Result<_, _> = match files {
+        let modules: Result<Vec<_>, _> = match files {
             Some(files) => files.iter().map(|file| Module::read(file)).collect(),
             None => beside().iter().map(|file| Module::read(file)).collect(),
         };
-        modules.map(Self)
+        Ok(Self { all: modules?, missed: Quiet::default() })
     }
 
     /// All, the current one first.
     pub fn iter(&self) -> impl Iterator<Item = &Module> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The one that is handed out under that name.
     #[must_use]
     pub fn find(&self, file_name: &str) -> Option<&Module> {
-        self.0.iter().find(|module| module.file_name() == file_name)
+        self.all.iter().find(|module| module.file_name() == file_name)
+    }
+
+    /// Whether it is to be logged now that somebody asks for one that is not there.
+    pub(crate) fn is_miss_news(&self, peer: IpAddr) -> bool {
+        self.missed.is_due(Some(peer), (), Instant::now())
     }
 }
 

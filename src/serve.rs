@@ -138,6 +138,7 @@ pub async fn serve(
     let (port_tls, failures) = guard(Port::Http);
     let http = limits.acceptor(http).with_tls(port_tls, failures);
     let on_http = tokio::spawn(http::serve(http, routes.subscribe(), limits, halt.clone()));
+    say_what_is_handed_out(&modules);
 
     let max_bytes = config.log.max_bytes;
     let opened = tokio::task::spawn_blocking(move || SqliteLog::open(dir, max_bytes)).await;
@@ -219,6 +220,17 @@ pub async fn serve(
     let closed = tokio::task::spawn_blocking(move || drop(control)).await;
     closed.map_err(|error| ServeError::Stopped(error.to_string()))?;
     outcome
+}
+
+fn say_what_is_handed_out(modules: &Modules) {
+    for module in modules.iter() {
+        info!(version = module.version, sha256 = module.sha256, path = module.path(), "hands out a filter");
+    }
+    if modules.iter().next().is_none() {
+        info!(
+            "hands out no filter, and answers 404 to edges that fetch it (`portcullis config .. --fetch`): for them put portcullis_filter.wasm beside this binary, or name it in filter.files"
+        );
+    }
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {

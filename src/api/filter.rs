@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use tracing::warn;
 
-use super::error::{ApiError, Code};
+use super::error::{ApiError, Code, bounded};
 use super::model::{FilterModule, FilterModules};
 use super::openapi::NoSuchItem;
 use super::query::Id;
+use crate::inlets::Peer;
 use crate::modules::Modules;
 
 /// List the filters that can be fetched here
@@ -30,7 +32,7 @@ pub(super) fn listed(modules: &Modules) -> Vec<FilterModule> {
         version: module.version.clone(),
         sha256: module.sha256.clone(),
         bytes: module.bytes.len() as u64,
-        path: format!("/filter/{}", module.file_name()),
+        path: module.path(),
     });
     modules.collect()
 }
@@ -46,9 +48,18 @@ pub(super) fn listed(modules: &Modules) -> Vec<FilterModule> {
 )]
 pub(super) async fn read(
     Extension(modules): Extension<Arc<Modules>>,
+    peer: Option<Extension<Peer>>,
     Id(name): Id,
 ) -> Result<Response, ApiError> {
     let module = modules.find(&name).ok_or_else(|| {
+        let Peer(peer) = peer.map(|Extension(peer)| peer).unwrap_or_default();
+        if modules.is_miss_news(peer) {
+            warn!(
+                %peer,
+                name = ?bounded(&name),
+                "a filter was asked for that is not handed out here, and an edge that is configured with it does not load it: name its file in filter.files, or print the edge's configuration again (`portcullis config`)"
+            );
+        }
         ApiError::new(Code::NotFound, "no such filter is handed out here: GET /filter lists those that are")
     })?;
     let headers = [

@@ -18,10 +18,12 @@ use tracing::{error, info, warn};
 mod authorities;
 mod certificate;
 mod expiry;
+mod flaw;
 
 use authorities::Authorities;
 pub use certificate::{Certificate, CertificateError, renewal_is_due};
 use expiry::{Expiry, Notice};
+pub use flaw::Flaw;
 
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{self, Port};

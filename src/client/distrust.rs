@@ -2,7 +2,9 @@
 
 use std::io;
 
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, Error};
+
+use crate::tls::Flaw;
 
 /// Why a connection is not secure.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -13,27 +15,9 @@ pub enum Distrust {
     /// It wants to see a certificate.
     #[error("it asks for a certificate")]
     CertificateRequired,
-    /// Its certificate is over.
-    #[error("its certificate has expired")]
-    Expired,
-    /// Its certificate is of the future.
-    #[error("its certificate is not valid yet")]
-    NotYet,
-    /// Its certificate is for others.
-    #[error("its certificate is not for {0}")]
-    Name(String),
-    /// Who has signed its certificate is not trusted.
-    #[error("its certificate is of an authority that is not trusted here")]
-    Authority,
-    /// Its certificate is an authority's.
-    #[error("its certificate is a certificate authority's own")]
-    AuthorityAsServer,
-    /// Its certificate is for clients, mail, code, ..
-    #[error("its certificate is not for servers")]
-    Purpose,
-    /// Something else is wrong with its certificate.
-    #[error("its certificate is refused: {0}")]
-    Refused(String),
+    /// Something is wrong with its certificate.
+    #[error("its certificate {0}")]
+    Certificate(Flaw),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -49,36 +33,8 @@ impl Distrust {
         match error {
             Error::InvalidMessage(_) => Self::NotTls,
             Error::AlertReceived(AlertDescription::CertificateRequired) => Self::CertificateRequired,
-            Error::InvalidCertificate(error) => Self::of_certificate(error),
+            Error::InvalidCertificate(error) => Self::Certificate(Flaw::of(error, "servers")),
             error => Self::Other(error.to_string()),
-        }
-    }
-
-    fn of_certificate(error: &CertificateError) -> Self {
-        match error {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYet,
-            CertificateError::NotValidForName => Self::Name("that name".to_owned()),
-            CertificateError::NotValidForNameContext { expected, presented } => {
-                let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
-                let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
-                Self::Name(format!("{}, but for {names}", expected.to_str()))
-            }
-            // A bad signature is one of an authority of the same name.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Authority,
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                Self::Purpose
-            }
-            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                Self::Refused("its signature is of an unknown kind".to_owned())
-            }
-            // webpki's own errors have no other type here.
-            CertificateError::Other(error) => match error.to_string() {
-                name if name == "CaUsedAsEndEntity" => Self::AuthorityAsServer,
-                name => Self::Refused(name),
-            },
-            error => Self::Refused(error.to_string()),
         }
     }
 
@@ -88,34 +44,28 @@ impl Distrust {
         match self {
             Self::NotTls => "does it speak TLS? is this the right port?",
             Self::CertificateRequired => "that is the port for edges: use the HTTP port, 8470 by default",
-            Self::Expired => "renew it: the control plane reads its files again by itself",
-            Self::NotYet => "are the clocks right, here and there?",
-            Self::Name(_) => "--url must have a name that is in its certificate",
-            Self::AuthorityAsServer => {
+            Self::Certificate(Flaw::Expired) => "renew it: the control plane reads its files again by itself",
+            Self::Certificate(Flaw::NotYet) => "are the clocks right, here and there?",
+            Self::Certificate(Flaw::Name(_)) => "--url must have a name that is in its certificate",
+            Self::Certificate(Flaw::AuthorityItself) => {
                 "its certificate is an authority's own (CA:TRUE): sign one for it with basicConstraints=CA:FALSE"
             }
-            Self::Purpose => "make one with extendedKeyUsage=serverAuth",
-            Self::Authority => {
+            Self::Certificate(Flaw::Purpose(_)) => "make one with extendedKeyUsage=serverAuth",
+            Self::Certificate(Flaw::Authority) => {
                 "give the certificate authority that signed its certificate with --ca-file (PORTCULLIS_CA_FILE)"
             }
-            Self::Refused(_) | Self::Other(_) => {
+            Self::Certificate(Flaw::Other(_)) | Self::Other(_) => {
                 "look at its certificate, and at the control plane's log: it says why a handshake failed"
             }
         }
     }
 }
 
-/// A name without its kind: `a.example` of `DnsName("a.example")`.
-fn bare(name: &str) -> &str {
-    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-    inner.unwrap_or(name).trim_matches('"')
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use rustls::{InvalidMessage, OtherError};
+    use rustls::{CertificateError, InvalidMessage, OtherError};
 
     use super::*;
 
@@ -153,7 +103,9 @@ mod tests {
         certificate(CertificateError::Revoked, "refused: Revoked", "look at its certificate");
         let other = |name: &'static str| CertificateError::Other(OtherError(Arc::from(Box::from(name))));
         certificate(other("CaUsedAsEndEntity"), "authority's own", "basicConstraints=CA:FALSE");
-        certificate(other("NameConstraintViolation"), "refused: NameConstraintViolation", "look at");
+        certificate(other("NameConstraintViolation"), "may not sign such names", "look at");
+        certificate(other("EndEntityUsedAsCa"), "is no certificate authority", "look at");
+        certificate(other("BadDer"), "refused: BadDer", "look at");
     }
 
     #[test]
@@ -162,6 +114,6 @@ mod tests {
         assert_eq!(Distrust::of_io(&io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")), None);
         let error = Error::InvalidCertificate(CertificateError::Expired);
         let wrapped = io::Error::new(io::ErrorKind::InvalidData, error);
-        assert_eq!(Distrust::of_io(&wrapped), Some(Distrust::Expired));
+        assert_eq!(Distrust::of_io(&wrapped), Some(Distrust::Certificate(Flaw::Expired)));
     }
 }

@@ -72,6 +72,7 @@ mod tests {
     use super::*;
     use crate::api::model::Problem;
     use crate::client::Distrust;
+    use crate::tls::Flaw;
 
     #[test]
     fn why_it_cannot_be_asked_decides() {
@@ -90,12 +91,12 @@ mod tests {
         check(refused(404), Code::ControlPlaneAnswer);
         check(ClientError::Answer { detail: String::new() }, Code::ControlPlaneAnswer);
         check(ClientError::Unreachable { url: url(), detail: String::new() }, Code::ControlPlaneUnreachable);
-        let untrusted = || ClientError::Untrusted { url: url(), why: Distrust::Expired };
+        let untrusted = || ClientError::Untrusted { url: url(), why: Distrust::Certificate(Flaw::Expired) };
         check(untrusted(), Code::ControlPlaneUnreachable);
         check(ClientError::Stranger { url: url(), status: 200 }, Code::ControlPlaneUnreachable);
         assert!(finding(ClientError::Url(url()), "").is_err());
         let advice = |error: ClientError| finding(error, "").unwrap().advice;
-        assert_eq!(advice(untrusted()), Distrust::Expired.hint());
+        assert_eq!(advice(untrusted()), Distrust::Certificate(Flaw::Expired).hint());
         assert!(advice(ClientError::NotHttp { url: url() }).starts_with("with TLS, set PORTCULLIS_URL"));
         let gone = ClientError::Unreachable { url: url(), detail: String::new() };
         assert!(advice(gone).starts_with("start `portcullis serve`"));

@@ -199,7 +199,7 @@ async fn who_has_no_certificate_of_the_authority_is_shut_out() {
     let stranger = Authority::new().unwrap();
     let files = stage.files(&stranger, &[EDGE]);
     let envoy = Envoy::start(stage.bootstrap(&files)).await.unwrap();
-    stage.shut_out(&envoy, "is of an authority that is not in tls.edge_ca_file").await;
+    stage.shut_out(&envoy, "is of an authority that is not trusted here: put that into tls.edge_ca_file").await;
 
     let files = stage.files(&stage.authority, &[EDGE]);
     let now = now();

@@ -134,11 +134,17 @@ impl Arrival {
             Some(Guard { tls, failures }) => {
                 let outcome = tokio::select! {
                     outcome = handshake::shake(&tls, stream) => outcome,
-                    () = deadline.as_mut() => Err(handshake::Failure::Slow),
+                    () = deadline.as_mut() => Err((handshake::Failure::Slow, None)),
                 };
-                let failed = |failure| failures.note(address, &failure);
-                let (stream, certificate) = outcome.map_err(failed).ok()?;
-                (Either::Right(Box::new(stream)), certificate)
+                match outcome {
+                    Ok((stream, certificate)) => (Either::Right(Box::new(stream)), certificate),
+                    Err((failure, stream)) => {
+                        failures.note(address, &failure);
+                        // Its place is not free before.
+                        handshake::part(stream?).await;
+                        return None;
+                    }
+                }
             }
         };
         let greeting = Some(Greeting { seen: 0, deadline });

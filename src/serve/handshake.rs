@@ -3,10 +3,12 @@
 use std::io;
 use std::mem::{self, Discriminant};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rustls::{AlertDescription, Error};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::warn;
@@ -15,6 +17,11 @@ use crate::config::Port;
 use crate::metrics::Metrics;
 use crate::quiet::Quiet;
 use crate::tls::{Certificate, Flaw, PortTls};
+
+/// Most bytes that are read of a peer after its handshake has failed, and the longest time that it gets to take the
+/// alert: a first request is shorter, and it is a small part of the time that a handshake may take.
+const PART_BYTES: u64 = 16 * 1024;
+const PART_TIME: Duration = Duration::from_secs(1);
 
 /// Why a handshake fails.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -80,12 +87,27 @@ const fn mend(flaw: &Flaw) -> &'static str {
 pub(super) async fn shake(
     tls: &PortTls,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Option<Certificate>), Failure> {
-    let stream = TlsAcceptor::from(tls.config()).accept(stream).await.map_err(|error| Failure::of(&error))?;
+) -> Result<(TlsStream<TcpStream>, Option<Certificate>), (Failure, Option<TcpStream>)> {
+    let accepted = TlsAcceptor::from(tls.config()).accept(stream).into_fallible().await;
+    let stream = accepted.map_err(|(error, stream)| (Failure::of(&error), Some(stream)))?;
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let certificate = shown.map(Certificate::read).transpose();
-    let certificate = certificate.map_err(|error| Failure::Certificate(Flaw::Other(error.to_string())))?;
-    Ok((stream, certificate))
+    match shown.map(Certificate::read).transpose() {
+        Ok(certificate) => Ok((stream, certificate)),
+        Err(error) => {
+            let failure = Failure::Certificate(Flaw::Other(error.to_string()));
+            Err((failure, Some(stream.into_inner().0)))
+        }
+    }
+}
+
+/// Leaves a peer after the alert that says why. What it has sent meanwhile is read: a socket that is closed with
+/// something unread in it is reset, and the alert may be lost with that.
+pub(super) async fn part(mut stream: TcpStream) {
+    let rest = async {
+        let _ = stream.shutdown().await;
+        let _ = copy(&mut stream.take(PART_BYTES), &mut sink()).await;
+    };
+    let _ = timeout(PART_TIME, rest).await;
 }
 
 /// Failures that are logged apart.
@@ -115,6 +137,8 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use rustls::CertificateError;
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -130,5 +154,46 @@ mod tests {
         let authority = of(CertificateError::UnknownIssuer);
         assert!(authority.contains("not trusted here: put that into tls.edge_ca_file"), "{authority}");
         assert_eq!(of(CertificateError::Revoked), "the peer's certificate is refused: Revoked");
+    }
+
+    /// What a peer receives to whom this was said while it goes on sending.
+    async fn received(leave: impl AsyncFnOnce(TcpStream)) -> io::Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut peer = TcpStream::connect(listener.local_addr()?).await?;
+        let (mut stream, _) = listener.accept().await?;
+        peer.write_all(b"a request").await?;
+        stream.write_all(b"alert").await?;
+        let read = async {
+            sleep(Duration::from_millis(50)).await;
+            peer.write_all(b"and its body").await?;
+            sleep(Duration::from_millis(50)).await;
+            let mut text = String::new();
+            peer.read_to_string(&mut text).await.map(|_| text)
+        };
+        tokio::join!(read, leave(stream)).0
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_goes_on_sending_still_reads_the_alert() {
+        assert_eq!(received(part).await.unwrap(), "alert");
+        assert!(received(async |stream| drop(stream)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_stays_is_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let begun = Instant::now();
+        part(stream).await;
+        assert!(begun.elapsed() >= PART_TIME);
+
+        let (mut flood, stream) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        flood.as_mut().unwrap().write_all(&[0; 64 * 1024]).await.unwrap();
+        let begun = Instant::now();
+        part(stream.unwrap().0).await;
+        assert!(begun.elapsed() < PART_TIME);
+        assert_eq!(peer.read_to_end(&mut Vec::new()).await.unwrap(), 0);
     }
 }

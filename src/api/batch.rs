@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use self::lines::{Group, Lines};
 use super::auth::Authenticated;
-use super::body::{expect_media_type, parse};
+use super::body::{Text, expect_media_type, parse};
 use super::convert;
 use super::error::ApiError;
 use super::model::{BatchLine, Kind, NewRevocation};
@@ -114,7 +114,7 @@ async fn revoke(control: &Control, caller: &Caller, group: Group) -> Result<Vec<
     let mut asked: Vec<(u64, Kind)> = Vec::new();
     let mut requests: Vec<control::NewRevocation> = Vec::new();
     for (number, line) in group {
-        let read = line.and_then(|line| parse::<NewRevocation>(&line));
+        let read = line.and_then(|line| parse::<NewRevocation>(&line, Text::Line));
         let by_default = || control.issuer_by_default(caller);
         match read.and_then(|request| Ok((request.kind, convert::new_revocation(request, by_default)?))) {
             Ok((kind, request)) => {

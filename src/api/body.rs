@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 
 use super::error::{ApiError, Code, bounded};
@@ -28,7 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Payload<T> {
         let (parts, body) = request.into_parts();
         let bytes = read(body).await?;
         expect_media_type(&parts.headers, &["application/json"])?;
-        parse(&bytes).map(Self)
+        parse(&bytes, Text::Body).map(Self)
     }
 }
 
@@ -42,7 +42,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalP
             return Ok(Self(T::default()));
         }
         expect_media_type(&parts.headers, &["application/json"])?;
-        parse(&bytes).map(Self)
+        parse(&bytes, Text::Body).map(Self)
     }
 }
 
@@ -57,19 +57,38 @@ pub(super) fn expect_media_type(headers: &HeaderMap, accepted: &[&str]) -> Resul
     Err(ApiError::new(Code::UnsupportedMediaType, format!("the content type must be {expected}")))
 }
 
+/// What is read: a whole body, or a line of one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Text {
+    Body,
+    Line,
+}
+
+impl Text {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Body => "the body",
+            Self::Line => "the line",
+        }
+    }
+}
+
 /// One JSON object, and nothing after it.
-pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8], text: Text) -> Result<T, ApiError> {
+    let refusal = |path, error: &serde_json::Error| refusal(path, error, text);
+    // serde also takes the fields as an array, in their order.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        serde_json::from_slice::<IgnoredAny>(json).map_err(|error| refusal(Vec::new(), &error))?;
+        let field = FieldProblem::at("", "expected an object");
+        let detail = format!("{} is JSON, but no object", text.name());
+        return Err(ApiError::new(Code::InvalidField, detail).field(field));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path: Vec<String> = error.path().iter().filter_map(name).collect();
         refusal(path, error.inner())
     })?;
     deserializer.end().map_err(|error| refusal(Vec::new(), &error))?;
-    // serde also takes the fields as an array, in their order.
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        let field = FieldProblem::at("", "expected an object");
-        return Err(ApiError::new(Code::InvalidField, "the body is JSON, but no object").field(field));
-    }
     Ok(value)
 }
 
@@ -84,13 +103,18 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
     })
 }
 
-fn refusal(mut path: Vec<String>, error: &serde_json::Error) -> ApiError {
+fn refusal(mut path: Vec<String>, error: &serde_json::Error, of: Text) -> ApiError {
     let text = error.to_string();
     if !error.is_data() {
-        return ApiError::new(Code::NotJson, format!("the body is not JSON: {}", bounded(&text)));
+        let text = match of {
+            Text::Body => text,
+            Text::Line => text.replace(" at line 1 column ", " at column "),
+        };
+        return ApiError::new(Code::NotJson, format!("{} is not JSON: {}", of.name(), bounded(&text)));
     }
     // The position in the text adds nothing to the field's name.
-    let text = bounded(text.split(" at line ").next().unwrap_or(&text));
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let text = bounded(&in_words(text));
     if let Some(field) = field_named_in(&text)
         && path.last().is_none_or(|last| last != field)
     {
@@ -99,6 +123,29 @@ fn refusal(mut path: Vec<String>, error: &serde_json::Error) -> ApiError {
     let pointer: String =
         path.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect();
     ApiError::new(Code::InvalidField, text.clone()).field(FieldProblem::at(bounded(&pointer), text))
+}
+
+/// serde's words for what is of another type, without the names of Rust's types.
+fn in_words(text: &str) -> String {
+    if let Some((variant, known)) =
+        text.strip_prefix("unknown variant ").and_then(|rest| rest.rsplit_once(", expected one of "))
+    {
+        return format!("{variant} is none of {known}");
+    }
+    let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|prefix| text.strip_prefix(prefix));
+    let Some((seen, expected)) = wrong.and_then(|rest| rest.rsplit_once(", expected ")) else {
+        return text.to_owned();
+    };
+    let seen = match seen.split_once(' ') {
+        None if seen == "sequence" => "an array".to_owned(),
+        None if seen == "map" => "an object".to_owned(),
+        Some(("integer" | "boolean", value)) => value.to_owned(),
+        Some(("floating", rest)) => rest.trim_start_matches("point ").to_owned(),
+        Some(("string", value)) => value.to_owned(),
+        _ => seen.to_owned(),
+    };
+    let expected = if expected == "a string" { "text in quotation marks" } else { expected };
+    format!("expected {expected}, not {seen}")
 }
 
 /// The field that serde says is missing, unknown or there twice; it belongs to the path.
@@ -124,7 +171,7 @@ mod tests {
 
     #[track_caller]
     fn check<T: DeserializeOwned>(json: &str, status: u16, pointer: &str) {
-        let Err(error) = parse::<T>(json.as_bytes()) else { panic!("accepted: {json}") };
+        let Err(error) = parse::<T>(json.as_bytes(), Text::Body) else { panic!("accepted: {json}") };
         let problem = error.problem();
         let seen = problem.errors.first().map_or("", |error| error.pointer.as_str());
         assert_eq!((problem.status, seen), (status, pointer), "{json}: {problem:?}");
@@ -148,6 +195,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_told_without_the_names_of_types() {
+        let detail = |json: &str, text| {
+            let Err(error) = parse::<NewRevocation>(json.as_bytes(), text) else {
+                panic!("accepted: {json}")
+            };
+            error.problem().detail
+        };
+        let body = |json: &str| detail(json, Text::Body);
+        for json in ["7", "null", "[]", r#""session""#, r#"["session","i"]"#] {
+            assert_eq!(body(json), "the body is JSON, but no object");
+        }
+        assert_eq!(body(r#"{"kind":"sessions"}"#).split(',').next(), Some("`sessions` is none of `session`"));
+        let value = |value: &str| body(&format!(r#"{{"kind":"session","value":{value}}}"#));
+        assert_eq!(value("7"), "expected text in quotation marks, not `7`");
+        assert_eq!(value("true"), "expected text in quotation marks, not `true`");
+        assert_eq!(value("[1]"), "expected text in quotation marks, not an array");
+        assert_eq!(value("{}"), "expected text in quotation marks, not an object");
+        let cutoff = body(r#"{"kind":"subject","cutoff":"at line 3, expected x"}"#);
+        assert!(cutoff.starts_with("expected an RFC 3339 time such as"), "{cutoff}");
+        assert!(cutoff.ends_with("Unix seconds, not \"at line 3, expected x\""), "{cutoff}");
+        assert_eq!(detail("x", Text::Line), "the line is not JSON: expected value at column 1");
+        assert_eq!(detail("{} x", Text::Line).split(": ").next(), Some("missing field `kind`"));
+    }
+
+    #[test]
     fn what_is_not_json_is_said_to_be_that() {
         for json in
             ["", "{", "kind=session", r#"{"kind":"session"} {}"#, "\u{feff}{}", "{\"kind\":\"\u{1}\"}"]
@@ -158,7 +230,7 @@ mod tests {
 
     #[test]
     fn claims_to_check_keep_their_text() {
-        let request: CheckRequest = parse(br#"{"claims":{"sub":"a","sub":"b"}}"#).unwrap();
+        let request: CheckRequest = parse(br#"{"claims":{"sub":"a","sub":"b"}}"#, Text::Body).unwrap();
         assert_eq!(request.claims.unwrap().get(), r#"{"sub":"a","sub":"b"}"#);
     }
 

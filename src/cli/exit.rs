@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use super::output::{Output, visible};
-use crate::api::model::Problem;
+use crate::api::model::{FieldProblem, Problem};
 use crate::client::ClientError;
 
 /// Exit codes, as `--help` documents them.
@@ -145,15 +145,7 @@ impl From<ClientError> for Failure {
 impl Failure {
     fn refused(status: u16, problem: &Problem, text: String) -> Self {
         let exit = if matches!(status, 401 | 403) { Exit::Unauthorized } else { Exit::Failed };
-        let details = problem
-            .errors
-            .iter()
-            .map(|error| match error.detail == problem.detail {
-                // Said already: only where.
-                true => format!("{}{}", error.pointer, error.parameter),
-                false => format!("{}{}: {}", error.pointer, error.parameter, error.detail),
-            })
-            .collect();
+        let details = fields(problem);
         let hint = match (status, problem.code.as_str()) {
             (401, _) => Some("set PORTCULLIS_KEY to an API key, or give one with --key-file"),
             (403, "scope") => Some("ask whoever holds an admin key for one: `portcullis key create`"),
@@ -177,6 +169,20 @@ impl Failure {
             document: Some(text),
         }
     }
+}
+
+/// The fields that a problem is about, and what is wrong with each.
+pub(super) fn fields(problem: &Problem) -> Vec<String> {
+    let field = |error: &FieldProblem| {
+        let place = format!("{}{}", error.pointer, error.parameter);
+        match (place.is_empty(), error.detail == problem.detail) {
+            // Said already: only where.
+            (_, true) => place,
+            (true, false) => error.detail.clone(),
+            (false, false) => format!("{place}: {}", error.detail),
+        }
+    };
+    problem.errors.iter().map(field).filter(|text| !text.is_empty()).collect()
 }
 
 #[cfg(test)]

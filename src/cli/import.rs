@@ -3,6 +3,7 @@
 //! The lines go out in parts, each one request, so that an answer arrives while the file is still being
 //! read, and an interrupted import can go on where it stopped.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::exit::fields;
 use super::output::{Output, visible};
 use super::remote::Remote;
 use super::{Exit, Failure};
@@ -19,6 +21,11 @@ use crate::client::{BatchResults, Client};
 /// Lines and bytes of one part.
 const PART_LINES: usize = 1_000;
 const PART_BYTES: usize = 1024 * 1024;
+
+const EXAMPLE: &str =
+    r#"one JSON object, such as {"kind":"session","issuer":"https://idp.example","value":"SID"}"#;
+/// What some editors put before the text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
@@ -69,21 +76,32 @@ impl Import {
         if !out.json() {
             out.line(format_args!("imported: {accepted}, refused: {refused}"))?;
         }
-        match refused {
-            0 => Ok(()),
+        match (accepted, refused) {
+            (_, 0) => Ok(()),
+            (0, _) => {
+                Err(Failure::new(Exit::Failed, "no line was accepted").hint(format!("a line is {EXAMPLE}")))
+            }
             _ => Err(Failure::new(Exit::Failed, "not every line was accepted; the others are in force")),
         }
     }
 }
 
 fn open(path: &Path) -> Result<(Box<dyn BufRead>, Option<u64>), Failure> {
-    if path.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin().lock()), None));
+    let (mut input, bytes): (Box<dyn BufRead>, _) = if path.as_os_str() == "-" {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let failed = |why: &dyn Display| Failure::usage(format!("cannot read {}: {why}", path.display()));
+        let file = File::open(path).map_err(|error| failed(&error))?;
+        let about = file.metadata().map_err(|error| failed(&error))?;
+        if about.is_dir() {
+            return Err(failed(&"it is a directory, and a file of NDJSON is expected"));
+        }
+        (Box::new(BufReader::new(file)), about.is_file().then_some(about.len()))
+    };
+    if input.fill_buf().map_err(unreadable)?.starts_with(BYTE_ORDER_MARK) {
+        input.consume(BYTE_ORDER_MARK.len());
     }
-    let file = File::open(path)
-        .map_err(|error| Failure::usage(format!("cannot open {}: {error}", path.display())))?;
-    let bytes = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len());
-    Ok((Box::new(BufReader::new(file)), bytes))
+    Ok((input, bytes))
 }
 
 fn progress(bytes: Option<u64>, out: &Output) -> ProgressBar {
@@ -169,8 +187,7 @@ impl Tally {
             None => self.accepted += 1,
             Some(problem) => {
                 self.refused += 1;
-                let fields =
-                    problem.errors.iter().map(|error| format!(" ({}: {})", error.pointer, error.detail));
+                let fields = fields(problem).into_iter().map(|field| format!(" ({field})"));
                 out.note(format_args!(
                     "line {}: {}{}",
                     result.line,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::body::parse;
+use crate::api::body::{Text, parse};
 
 fn nobody() -> Result<String, Refusal> {
     Err(Refusal::IssuerMissing(Vec::new()))
@@ -7,14 +7,14 @@ fn nobody() -> Result<String, Refusal> {
 
 #[track_caller]
 fn check(json: &str, expect: &Target) {
-    let request = parse(json.as_bytes()).unwrap_or_else(|_| panic!("{json}"));
+    let request = parse(json.as_bytes(), Text::Body).unwrap_or_else(|_| panic!("{json}"));
     let made = new_revocation(request, nobody).unwrap_or_else(|error| panic!("{json}: {error:?}"));
     assert_eq!(&made.target, expect, "{json}");
 }
 
 #[track_caller]
 fn refused(json: &str, code: &str, pointer: &str) {
-    let request = parse(json.as_bytes()).unwrap_or_else(|_| panic!("{json}"));
+    let request = parse(json.as_bytes(), Text::Body).unwrap_or_else(|_| panic!("{json}"));
     let Err(error) = new_revocation(request, nobody) else { panic!("accepted: {json}") };
     let problem = error.problem();
     let seen = problem.errors.first().map(|error| error.pointer.as_str());

@@ -44,8 +44,12 @@ async fn bad_lines_are_reported_by_number_and_the_others_imported() {
     let path = file(&plane, &text);
     let ran = run(&plane, &["import", &path], 1).await;
     assert_eq!(ran.stdout, "imported: 1501, refused: 2\n");
-    assert!(ran.stderr.contains("line 1501: the body is not JSON"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("line 1503: the issuer is missing (/issuer:"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("line 1501: the line is not JSON: expected ident at column 2"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("line 1503: the issuer is missing (/issuer)\n"), "{}", ran.stderr);
 }
 
 #[tokio::test]
@@ -104,9 +108,32 @@ async fn a_key_that_may_not_revoke_imports_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_wrong_usage() {
+async fn a_file_that_cannot_be_read_is_wrong_usage() {
     let plane = control_plane().await;
-    run(&plane, &["import", "/nonexistent.ndjson"], 2).await;
+    let ran = run(&plane, &["import", "/nonexistent.ndjson"], 2).await;
+    assert!(ran.stderr.contains("cannot read /nonexistent.ndjson: No such file"), "{}", ran.stderr);
+    let ran = run(&plane, &["import", "/"], 2).await;
+    assert!(ran.stderr.contains("cannot read /: it is a directory"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_file_that_is_something_else_is_told_what_a_line_is() {
+    let plane = control_plane().await;
+    let ran = run(&plane, &["import", &file(&plane, "kind,value\n[]\n")], 1).await;
+    assert!(
+        ran.stderr.contains("line 2: the line is JSON, but no object (expected an object)"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("no line was accepted"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: a line is one JSON object, such as {\"kind\""), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn what_an_editor_has_put_before_the_text_is_passed_over() {
+    let plane = control_plane().await;
+    let path = file(&plane, &format!("\u{feff}{}", sessions(2)));
+    assert_eq!(run(&plane, &["import", &path], 0).await.stdout, "imported: 2, refused: 0\n");
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ pub(super) async fn check(
         revocations: checked.revocations.into_iter().map(Revocation::from).collect(),
         since: checked.since_ms.map(Moment::from_millis),
         malformed: checked.malformed.map(|why| why.to_string()),
+        warnings: checked.warnings.iter().map(ToString::to_string).collect(),
     }))
 }
 

@@ -29,6 +29,9 @@ impl Check {
     pub(super) fn run(self, remote: &Remote, out: &Output) -> Result<(), Failure> {
         let answer = remote.client()?.check(&self.request()?)?;
         out.answer(&answer, |answer| in_words(answer, Moment::now()))?;
+        if !out.json() {
+            answer.read()?.warnings.iter().for_each(|warning| out.warning(visible(warning)));
+        }
         if !self.fail_if_revoked {
             return Ok(());
         }

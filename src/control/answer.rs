@@ -48,6 +48,11 @@ pub enum Warning {
     /// The issuer is not in the configuration.
     #[error("issuer {0} is not configured: default lifetimes apply")]
     IssuerNotConfigured(String),
+    /// A token that is not revoked, but of which nothing else was known.
+    #[error(
+        "the token is no signed JWT: only revocations of this very token were looked for, and none of a user, a session or anything else that a JWT says"
+    )]
+    OpaqueToken,
     /// A value with white space around it, which most often came with copying.
     #[error(
         "`{field}` is {value:?}, with white space at its start or end: it matches only tokens that have that too"
@@ -202,6 +207,8 @@ pub struct Checked {
     pub since_ms: Option<UnixMillis>,
     /// Why it cannot be read; an edge treats it as its policy says.
     pub malformed: Option<Malformed>,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
 }
 
 /// An entry of the audit trail.

@@ -5,7 +5,7 @@ use portcullis_core::json::Json;
 use portcullis_core::token::{Decoded, Jwt, Malformed, Token};
 use portcullis_core::{Shapes, Version};
 
-use super::answer::Checked;
+use super::answer::{Checked, Warning};
 use super::error::ControlError;
 use super::request::CheckSubject;
 use super::{Control, require};
@@ -32,6 +32,7 @@ impl Control {
                 Ok(Token::Jwt(Jwt { raw: "", key_id: None, claims: self.with_issuer(claims.clone()) }))
             }
         };
+        let opaque = matches!(token, Ok(Token::Opaque(_)));
         let hits = token.and_then(|token| self.inner.store.read(|state| hits(state, &token)));
         let versions = match hits {
             Ok(versions) => versions,
@@ -42,7 +43,9 @@ impl Control {
         let mut revocations: Vec<_> =
             found.filter(|revocation| caller.principal.may_act_on(revocation.issuer())).collect();
         revocations.sort_by_key(|revocation| (revocation.kind(), revocation.version()));
+        let warn = opaque && revocations.is_empty();
         Ok(Checked {
+            warnings: warn.then_some(Warning::OpaqueToken).into_iter().collect(),
             kind: revocations.first().map(super::Revocation::kind),
             since_ms: revocations.iter().map(|revocation| revocation.created_at_ms).min(),
             revocations,

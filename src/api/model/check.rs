@@ -40,4 +40,7 @@ pub struct CheckAnswer {
     /// Why the token cannot be read; what an edge does with such a token is its configuration's `malformed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub malformed: Option<String>,
+    /// What the caller should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

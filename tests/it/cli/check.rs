@@ -23,6 +23,21 @@ async fn a_token_that_is_not_revoked_is_said_to_be_that() {
 }
 
 #[tokio::test]
+async fn what_is_no_jwt_is_said_to_be_that() {
+    let plane = control_plane().await;
+    let says = "the token is no signed JWT: only revocations of this very token";
+    let ran = run(&plane, &["check", "foo"], 0).await;
+    assert!(ran.stderr.contains(&format!("warning: {says}")), "{}", ran.stderr);
+    let ran = run(&plane, &["check", "foo", "--json"], 0).await;
+    let answer = ran.json().unwrap();
+    assert!(text(&answer, "/warnings/0").starts_with(says) && ran.stderr.is_empty(), "{answer}");
+    // Not where it is rejected, nor where there are claims.
+    run(&plane, &["revoke", "token", "--raw", "foo"], 0).await;
+    assert_eq!(run(&plane, &["check", "foo"], 0).await.stderr, "");
+    assert_eq!(run(&plane, &["check", "--claims", "{}"], 0).await.stderr, "");
+}
+
+#[tokio::test]
 async fn a_script_may_fail_on_a_revoked_token() {
     let plane = control_plane().await;
     run(&plane, &["revoke", "token", "--raw", "opaque-token"], 0).await;

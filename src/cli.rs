@@ -30,7 +30,8 @@ mod time;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
 use output::Output;
@@ -108,7 +109,21 @@ enum Verb {
 /// Parses the command line, runs the verb, reports what went wrong, and says how the process ends.
 #[must_use]
 pub fn main() -> ExitCode {
-    Cli::parse().run()
+    Cli::try_parse().unwrap_or_else(|error| without_environment(error).exit()).run()
+}
+
+/// The usage in the error about what is missing names every option that has a value, also from the environment, as if it
+/// had to be given: the same error of a command that does not know the environment does not.
+fn without_environment(error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::MissingRequiredArgument {
+        return error;
+    }
+    let again = ignoring_environment(Cli::command()).try_get_matches_from(std::env::args_os());
+    again.err().filter(|again| again.kind() == error.kind()).unwrap_or(error)
+}
+
+fn ignoring_environment(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.env(None::<&str>)).mut_subcommands(ignoring_environment)
 }
 
 impl Cli {

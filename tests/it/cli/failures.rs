@@ -31,6 +31,18 @@ async fn closed() -> String {
 }
 
 #[tokio::test]
+async fn what_the_environment_says_is_not_asked_for() {
+    for (args, usage) in [
+        (&["report"][..], "Usage: portcullis report --from <TIME>\n"),
+        (&["key", "create", "x"], "Usage: portcullis key create --scope <SCOPE> <NAME>\n"),
+        (&["revoke"], "Usage: portcullis revoke <KIND> [VALUE]...\n"),
+    ] {
+        let output = portcullis("http://127.0.0.1:1", args).await;
+        check(&output, 2, &["were not provided", usage]);
+    }
+}
+
+#[tokio::test]
 async fn nobody_there() {
     let url = closed().await;
     let output = portcullis(&url, &["list"]).await;

@@ -12,8 +12,12 @@ use crate::{envoy, filter, nats};
 const UNKNOWN: u8 = 2;
 
 /// The benchmarks, and the programs that each needs beside Envoy, with the Debian packages that have them.
-const BENCHES: [(&str, &[(&str, &str)]); 3] =
-    [("edge", &[("wrk", "wrk"), ("redis-server", "redis-server")]), ("ingest", &[]), ("propagate", &[])];
+const BENCHES: [(&str, &[(&str, &str)]); 4] = [
+    ("edge", &[("wrk", "wrk"), ("redis-server", "redis-server")]),
+    ("set", &[]),
+    ("ingest", &[]),
+    ("propagate", &[]),
+];
 
 pub(crate) fn run(name: &str, args: &[String]) -> Result<ExitCode> {
     let Some((_, programs)) = BENCHES.iter().find(|(known, _)| *known == name) else {
@@ -27,14 +31,14 @@ pub(crate) fn run(name: &str, args: &[String]) -> Result<ExitCode> {
     let envoy = envoy::find()?;
     let nats = if name == "propagate" { Some(nats::find()?) } else { None };
     let filter = filter::build()?;
-    let empty = filter::build_empty()?;
+    let (empty, set) = (filter::build_empty()?, filter::build_set()?);
     // As `cargo xtask dist` builds it.
     run_command(&mut cargo(["build", "--release", "-p", "portcullis", "-p", "portcullis-bench", "--bins"]))?;
 
     let bin = target_dir().join("release");
     let mut bench = Command::new(bin.join("portcullis-bench"));
     bench.arg(name).args(args).env("ENVOY", envoy).env("PORTCULLIS_BIN", bin.join("portcullis"));
-    bench.env("PORTCULLIS_FILTER", filter).env("EMPTY_FILTER", empty);
+    bench.env("PORTCULLIS_FILTER", filter).env("EMPTY_FILTER", empty).env("SET_FILTER", set);
     if let Some(nats) = nats {
         bench.env("NATS_SERVER", nats);
     }

@@ -28,6 +28,8 @@ pub(crate) fn run() -> Result<ExitCode> {
             "-p",
             "portcullis-empty-filter",
             "-p",
+            "portcullis-set-filter",
+            "-p",
             "portcullis-core",
             "--target",
             FILTER_TARGET,

@@ -17,6 +17,11 @@ pub(crate) fn build_empty() -> Result<PathBuf> {
     build_package("portcullis-empty-filter")
 }
 
+/// A filter that measures the set inside Envoy.
+pub(crate) fn build_set() -> Result<PathBuf> {
+    build_package("portcullis-set-filter")
+}
+
 /// Has [`crate::linker`] link.
 fn linker() -> Result<String> {
     let this = std::env::current_exe().context("cannot tell where this program is")?;

@@ -40,6 +40,15 @@ impl Api {
         Ok(Accepted { version: answer.version, at: Instant::now() })
     }
 
+    /// Asks whether the process is alive, which costs nothing but the call.
+    pub(crate) async fn alive(&mut self) -> Result<()> {
+        let request = Request::get("/livez").header(header::HOST, "control-plane").body(Full::default())?;
+        let response = self.send(request).await.context("no answer to GET /livez")?;
+        ensure!(response.status() == 200, "the API answers {} to GET /livez", response.status());
+        response.into_body().collect().await?;
+        Ok(())
+    }
+
     /// Revokes a session, and gives how many edges had confirmed it when all had, or half a minute was over.
     pub(crate) async fn revoke_and_wait(&mut self, session: &Session<'_>) -> Result<usize> {
         let answer = self.create("/v1/revocations?wait=30s", session).await?;
@@ -96,11 +105,15 @@ impl Api {
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::CONTENT_TYPE, media)
             .body(Full::new(body))?;
+        self.send(request).await.with_context(|| format!("no answer to POST {path}"))
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         // The server ends connections on which nothing is asked for half a minute.
         if self.sender.ready().await.is_err() {
             self.sender = open(&self.address).await?;
         }
-        self.sender.send_request(request).await.with_context(|| format!("no answer to POST {path}"))
+        Ok(self.sender.send_request(request).await?)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::system::Cores;
 use measure::{Measured, Stage};
 use variant::Variant;
 
-pub(crate) use config::{answering, insert_filter, rbac_of, with_portcullis};
+pub(crate) use config::{answering, insert_filter, rbac_of, wasm, with_portcullis};
 pub(crate) use probe::Probe;
 
 /// Arguments of `bench edge`.

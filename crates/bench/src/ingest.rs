@@ -55,9 +55,9 @@ impl Ingest {
 /// Durable single calls, one and many at a time, between bare fsyncs on the same disk.
 async fn singles(issuer: &Issuer, rounds: u32, time: Duration, report: &mut Report) -> Result<()> {
     let plane = plane::holding(issuer, 0).await?;
-    let (mut bare, mut one, mut many) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut one, mut many, mut nothing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 1..=rounds {
-        let (mut syncs, mut alone, mut together) = (0.0, 0.0, 0.0);
+        let (mut syncs, mut alone, mut together, mut idle) = (0.0, 0.0, 0.0, 0.0);
         // What a disk can do changes within seconds.
         for slice in 0..SLICES {
             let (dir, time) = (plane.dir().to_owned(), time / SLICES);
@@ -65,30 +65,43 @@ async fn singles(issuer: &Issuer, rounds: u32, time: Duration, report: &mut Repo
             let name = format!("{round}-{slice}");
             let share = f64::from(SLICES).recip();
             syncs += bare * share;
-            alone += calls_per_second(&plane, issuer, &format!("alone-{name}"), 1, time).await? * share;
-            together +=
-                calls_per_second(&plane, issuer, &format!("many-{name}"), CONCURRENT, time).await? * share;
+            let revoke =
+                |prefix: &str| Call::Revoke { issuer: issuer.name(), prefix: format!("{prefix}-{name}") };
+            alone += calls_per_second(&plane, &revoke("alone"), 1, time).await? * share;
+            together += calls_per_second(&plane, &revoke("many"), CONCURRENT, time).await? * share;
+            idle += calls_per_second(&plane, &Call::Nothing, CONCURRENT, time).await? * share;
         }
         note!(
-            "    round {round}: {syncs:.0} fsyncs/s, {alone:.0} calls/s alone, {together:.0} with {CONCURRENT} at a time"
+            "    round {round}: {syncs:.0} fsyncs/s, {alone:.0} calls/s alone, {together:.0} with {CONCURRENT} at a time, {idle:.0} that do nothing"
         );
         bare.push(syncs);
         one.push(alone);
         many.push(together);
+        nothing.push(idle);
     }
     report.add("ingest_c64_over_fsync", "ratio", &ratios(&many, &bare));
     report.add("ingest_c1_over_fsync", "ratio", &ratios(&one, &bare));
+    report.add("ingest_c64_over_nothing", "ratio", &ratios(&many, &nothing));
+    report.add("nothing_c64_over_fsync", "ratio", &ratios(&nothing, &bare));
     report.add("fsync_per_second", "1/s", &bare);
     report.add("ingest_c1_per_second", "1/s", &one);
     report.add("ingest_c64_per_second", "1/s", &many);
+    report.add("nothing_c64_per_second", "1/s", &nothing);
     Ok(())
+}
+
+/// What callers ask for.
+enum Call<'a> {
+    /// A session to be revoked, of those that begin so.
+    Revoke { issuer: &'a str, prefix: String },
+    /// Whether the process is alive: what a call costs that does nothing.
+    Nothing,
 }
 
 /// Calls that were answered in a second, each caller waiting for its answer before it calls again.
 async fn calls_per_second(
     plane: &ControlPlane,
-    issuer: &Issuer,
-    prefix: &str,
+    call: &Call<'_>,
     callers: usize,
     time: Duration,
 ) -> Result<f64> {
@@ -97,23 +110,21 @@ async fn calls_per_second(
         apis.push(Api::connect(plane).await?);
     }
     let start = Instant::now();
-    let mut tasks = JoinSet::new();
-    for (caller, mut api) in apis.into_iter().enumerate() {
-        let (issuer, prefix) = (issuer.name().to_owned(), format!("{prefix}-{caller}"));
-        tasks.spawn(async move {
-            let mut calls = 0;
-            while start.elapsed() < time {
-                let sid = format!("{prefix}-{calls}");
-                api.revoke(&Session { issuer: &issuer, sid: &sid }).await?;
-                calls += 1;
+    let callers = apis.into_iter().enumerate().map(async |(caller, mut api)| {
+        let mut calls = 0_u32;
+        while start.elapsed() < time {
+            match call {
+                Call::Revoke { issuer, prefix } => {
+                    let sid = format!("{prefix}-{caller}-{calls}");
+                    api.revoke(&Session { issuer, sid: &sid }).await?;
+                }
+                Call::Nothing => api.alive().await?,
             }
-            anyhow::Ok(calls)
-        });
-    }
-    let mut calls = 0_u32;
-    while let Some(done) = tasks.join_next().await {
-        calls += done??;
-    }
+            calls += 1;
+        }
+        anyhow::Ok(calls)
+    });
+    let calls: u32 = futures_util::future::try_join_all(callers).await?.into_iter().sum();
     Ok(f64::from(calls) / start.elapsed().as_secs_f64())
 }
 

@@ -12,6 +12,7 @@ mod needs;
 mod plane;
 mod propagate;
 mod report;
+mod set;
 mod stats;
 mod subscriber;
 mod system;
@@ -50,6 +51,8 @@ struct Cli {
 enum Bench {
     /// A request in a real Envoy: requests a second, latency, processor time, memory (12 minutes)
     Edge(edge::Edge),
+    /// The set in the VM of an Envoy's worker: look-ups, and taking a snapshot in (2 minutes)
+    Set(set::Set),
     /// Revocations into the control plane, its start, and a new edge (15 minutes)
     Ingest(ingest::Ingest),
     /// From a revocation's acceptance to one real Envoy and to many simulated edges (10 minutes)
@@ -78,6 +81,7 @@ fn run(cli: Cli) -> Result<()> {
         let bench = async {
             match cli.bench {
                 Bench::Edge(edge) => edge.run(&cores, &mut report).await,
+                Bench::Set(set) => set.run(&mut report).await,
                 Bench::Ingest(ingest) => ingest.run(&mut report).await,
                 Bench::Propagate(propagate) => propagate.run(&mut report).await,
             }

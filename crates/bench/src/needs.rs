@@ -9,6 +9,11 @@ pub(crate) fn empty_filter() -> Result<PathBuf> {
     from_env("EMPTY_FILTER")
 }
 
+/// The compiled filter that measures the set, from `SET_FILTER`.
+pub(crate) fn set_filter() -> Result<PathBuf> {
+    from_env("SET_FILTER")
+}
+
 /// The NATS server, from `NATS_SERVER`.
 pub(crate) fn nats_server() -> Result<PathBuf> {
     from_env("NATS_SERVER")

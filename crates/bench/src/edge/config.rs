@@ -1,6 +1,7 @@
 //! The configuration of Envoy for each variant, made from the example that operators copy.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use portcullis_testbed::{Bootstrap, ControlPlane, Issuer, paths};
@@ -80,22 +81,30 @@ pub(crate) fn insert_filter(config: &mut Value, filter: Value) -> Result<()> {
 }
 
 fn empty() -> Result<Value> {
-    let wasm = crate::needs::empty_filter()?;
-    Ok(json!({
-        "name": "empty",
+    Ok(wasm("empty", &crate::needs::empty_filter()?, ""))
+}
+
+/// A wasm filter with this configuration.
+pub(crate) fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
+    json!({
+        "name": name,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
-                "name": "empty",
+                "name": name,
                 "failure_policy": "FAIL_RELOAD",
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": configuration,
+                },
                 "vm_config": {
-                    "vm_id": "empty",
+                    "vm_id": name,
                     "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": wasm } },
+                    "code": { "local": { "filename": module } },
                 },
             },
         },
-    }))
+    })
 }
 
 fn lua(count: usize) -> Value {

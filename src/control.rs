@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::{Kind, Shape, Version};
-use prost::Message as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -202,10 +201,10 @@ impl Control {
             .filter_map(|intake| intake.as_ref().ok())
             .map(|intake| {
                 let event = event(Body::Revoked(intake.revoked.clone()), caller.into(), at_ms);
-                NewEvent { event, key: Some(intake.selector.hash(hash_key)) }
+                NewEvent::new(event, Some(intake.selector.hash(hash_key)))
             })
             .collect();
-        let payloads: Vec<Vec<u8>> = events.iter().map(|entry| entry.event.encode_to_vec()).collect();
+        let payloads: Vec<Vec<u8>> = events.iter().map(|entry| entry.payload().to_vec()).collect();
         let first = match events.is_empty() {
             true => 0,
             false => self.commit(events, at_ms).await?.first,
@@ -425,7 +424,7 @@ impl Control {
 
     async fn append(&self, body: Body, caller: &Caller, at_ms: UnixMillis) -> Result<Versions, LogError> {
         let event = event(body, caller.into(), at_ms);
-        self.commit(vec![NewEvent { event, key: None }], at_ms).await
+        self.commit(vec![NewEvent::new(event, None)], at_ms).await
     }
 
     fn now_ms(&self) -> UnixMillis {

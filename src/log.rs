@@ -116,13 +116,26 @@ pub struct Identity {
     pub hash_key: HashKey,
 }
 
-/// An event to be appended, with what a log finds it by.
+/// An event to be appended, encoded, with what a log finds it by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
-    /// The event.
-    pub event: wire::Event,
-    /// The key of a revocation's selector.
-    pub key: Option<Key>,
+    event: wire::Event,
+    payload: Vec<u8>,
+    key: Option<Key>,
+}
+
+impl NewEvent {
+    /// `key` is that of a revocation's selector.
+    #[must_use]
+    pub fn new(event: wire::Event, key: Option<Key>) -> Self {
+        Self { payload: event.encode_to_vec(), event, key }
+    }
+
+    /// The encoded event.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
 }
 
 /// The versions that a call to append has been given: `first..=last`.
@@ -132,6 +145,15 @@ pub struct Versions {
     pub first: Version,
     /// Of the last one.
     pub last: Version,
+}
+
+/// An event that is in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Committed {
+    /// Its position.
+    pub version: Version,
+    /// The event.
+    pub event: wire::Event,
 }
 
 /// An event as it is in the log.
@@ -182,8 +204,8 @@ pub enum Search {
 pub struct Follower {
     /// The last version that was committed when this began: what catching up means.
     pub last: Version,
-    history: mpsc::Receiver<Result<Vec<Record>, LogError>>,
-    live: mpsc::Receiver<Vec<Record>>,
+    history: mpsc::Receiver<Result<Vec<Committed>, LogError>>,
+    live: mpsc::Receiver<Vec<Committed>>,
 }
 
 impl Follower {
@@ -191,12 +213,12 @@ impl Follower {
     ///
     /// # Errors
     /// When the log cannot be read on; it ends then.
-    pub async fn past(&mut self) -> Option<Result<Vec<Record>, LogError>> {
+    pub async fn past(&mut self) -> Option<Result<Vec<Committed>, LogError>> {
         self.history.recv().await
     }
 
     /// The next events after `last`, in order; `None` when the log has been closed.
-    pub async fn next(&mut self) -> Option<Vec<Record>> {
+    pub async fn next(&mut self) -> Option<Vec<Committed>> {
         self.live.recv().await
     }
 }

@@ -111,17 +111,20 @@ impl State {
     ///
     /// # Errors
     /// When it is not a later event, or makes no sense. The state is what it was.
-    pub fn apply(&mut self, version: Version, event: &wire::Event) -> Result<Effect, StateError> {
+    pub fn apply(&mut self, version: Version, event: wire::Event) -> Result<Effect, StateError> {
         if version <= self.version {
             return Err(StateError::Order { version: self.version, found: version });
         }
         let content = |error| StateError::Content { version, error };
         let mut effect = Effect::default();
-        match event.event.as_ref().ok_or(StateError::Unknown(version))? {
+        let wire::Event { at_ms, actor, event } = event;
+        // The events' own time, so that every reader of the log sees the same.
+        let at_ms = u64::try_from(at_ms).unwrap_or_default();
+        match event.ok_or(StateError::Unknown(version))? {
             Body::Revoked(revoked) => {
+                let (cutoff, expires_at) = (cutoff_of(&revoked), revoked.expires_at);
                 let selector = selector_of(revoked).map_err(content)?;
                 let key = selector.hash(&self.hash_key);
-                let (cutoff, expires_at) = (cutoff_of(revoked), revoked.expires_at);
                 let change = self.ledger.revoke(version, Live { key, cutoff, expires_at, reinstated: false });
                 if self.shapes.used(key, selector.shape()) {
                     effect.shapes.push(selector.shape().clone());
@@ -129,7 +132,7 @@ impl State {
                 self.note(change, &mut effect);
             }
             Body::Reinstated(reinstated) => {
-                let wire::Reinstated { revocation, cutoff, expires_at, .. } = *reinstated;
+                let wire::Reinstated { revocation, cutoff, expires_at, .. } = reinstated;
                 let change = self.ledger.reinstate(revocation, cutoff, expires_at);
                 self.note(change, &mut effect);
             }
@@ -143,17 +146,17 @@ impl State {
                 }
             }
             Body::KeyCreated(created) => {
-                let key = api_key(created, event).ok_or(EventError::Key).map_err(content)?;
-                self.keys.insert(created.id.clone(), key);
+                let key = api_key(&created, actor.as_ref(), at_ms).ok_or(EventError::Key).map_err(content)?;
+                self.keys.insert(created.id, key);
             }
             Body::KeyDeleted(deleted) => {
                 if let Some(key) = self.keys.remove(&deleted.id) {
-                    self.deleted_keys.insert(deleted.id.clone(), key.secret);
+                    self.deleted_keys.insert(deleted.id, key.secret);
                 }
             }
             Body::Received(received) => {
                 if let Some(until) = received.remember_until {
-                    let wire::Received { inlet, issuer, message_id, .. } = received;
+                    let wire::Received { inlet, issuer, message_id, .. } = &received;
                     self.messages.remember(MessageKey::of(inlet, issuer, message_id), (), until);
                     for word in &received.words {
                         if let Some(about) = MessageKey::from_bytes(&word.about) {
@@ -163,13 +166,11 @@ impl State {
                 }
             }
             Body::UserKept(kept) => {
-                let at_ms = u64::try_from(event.at_ms).unwrap_or_default();
-                self.users.keep(kept.into(), version, at_ms);
+                self.users.keep((&kept).into(), version, at_ms);
             }
             Body::UserDropped(dropped) => self.users.drop(&dropped.issuer, &dropped.id),
         }
-        // The events' own time, so that every reader of the log forgets the same.
-        let now = u64::try_from(event.at_ms).unwrap_or_default() / 1_000;
+        let now = at_ms / 1_000;
         self.messages.forget(now);
         self.words.forget(now);
         self.version = version;
@@ -249,14 +250,14 @@ impl State {
     }
 }
 
-fn api_key(created: &wire::KeyCreated, event: &wire::Event) -> Option<ApiKey> {
+fn api_key(created: &wire::KeyCreated, actor: Option<&wire::Actor>, at_ms: UnixMillis) -> Option<ApiKey> {
     Some(ApiKey {
         name: created.name.clone(),
         secret: SecretHash::from_bytes(&created.secret_sha256)?,
         // A scope of a later release gives this one nothing to allow.
         scopes: created.scopes.iter().filter_map(|scope| Scope::from_name(scope)).collect(),
         issuers: created.issuers.iter().cloned().collect(),
-        created_at_ms: u64::try_from(event.at_ms).unwrap_or_default(),
-        created_by: event.actor.as_ref().map(Actor::from).unwrap_or_default(),
+        created_at_ms: at_ms,
+        created_by: actor.map(Actor::from).unwrap_or_default(),
     })
 }

@@ -15,7 +15,8 @@ use tracing::{error, info};
 use crate::clock::UnixMillis;
 use crate::edge::codec::Encoded;
 use crate::feed::{Feed, Start, Update};
-use crate::log::{EventLog, Follower, LogError, NewEvent, Record, Versions, wire};
+use crate::log::wire::event::Event as Body;
+use crate::log::{Committed, EventLog, Follower, LogError, NewEvent, Versions};
 use crate::metrics::Metrics;
 use crate::state::State;
 
@@ -84,8 +85,8 @@ impl Store {
             log,
         });
         let last = follower.last;
-        while let Some(records) = follower.past().await {
-            store.apply(&records?)?;
+        while let Some(committed) = follower.past().await {
+            store.apply(committed?)?;
         }
         // What was pushed by another process is that one's to watch.
         store.lock().pushed.clear();
@@ -191,8 +192,8 @@ impl Store {
     }
 
     async fn keep_up(self: Arc<Self>, mut follower: Follower) {
-        while let Some(records) = follower.next().await {
-            if let Err(error) = self.apply(&records) {
+        while let Some(committed) = follower.next().await {
+            if let Err(error) = self.apply(committed) {
                 error!(%error, "the log cannot be followed any more");
                 self.lock().failed = Some(error);
                 break;
@@ -202,47 +203,45 @@ impl Store {
         self.applied.send_modify(|_| {});
     }
 
-    fn apply(&self, records: &[Record]) -> Result<(), LogError> {
-        let events = records.iter().map(|record| Ok((record.version, record.event()?)));
-        let events = events.collect::<Result<Vec<(Version, wire::Event)>, LogError>>()?;
-        let Some((last, newest)) = events.last() else { return Ok(()) };
-        let accepted_at_ms = UnixMillis::try_from(newest.at_ms).unwrap_or_default();
+    fn apply(&self, events: Vec<Committed>) -> Result<(), LogError> {
+        let Some(Committed { version: last, event: newest }) = events.last() else { return Ok(()) };
+        let (last, accepted_at_ms) = (*last, UnixMillis::try_from(newest.at_ms).unwrap_or_default());
+        let revokes =
+            events.iter().any(|Committed { event, .. }| matches!(event.event, Some(Body::Revoked(_))));
+        let deletes = |Committed { event, .. }: &&Committed| matches!(event.event, Some(Body::KeyDeleted(_)));
+        let deleted = events.iter().rfind(deletes).map(|committed| committed.version);
         let mut inner = self.lock();
         let Inner { state, feed, accepted, pushed, .. } = &mut *inner;
         let from = state.version();
         let (mut changed, mut shapes): (Vec<Key>, Vec<Shape>) = (Vec::new(), Vec::new());
-        for (version, event) in &events {
-            let effect =
-                state.apply(*version, event).map_err(|error| LogError::Damaged(error.to_string()))?;
-            feed.record(*version, &effect.changed);
+        for Committed { version, event } in events {
+            let effect = state.apply(version, event).map_err(|error| LogError::Damaged(error.to_string()))?;
+            feed.record(version, &effect.changed);
             changed.extend(effect.changed);
             shapes.extend(effect.shapes);
         }
-        accepted.push_back((*last, accepted_at_ms));
+        accepted.push_back((last, accepted_at_ms));
         if accepted.len() > ACCEPTED {
             accepted.pop_front();
         }
-        if events.iter().any(|(_, event)| matches!(event.event, Some(wire::event::Event::Revoked(_)))) {
+        if revokes {
             let is_full = pushed.len() >= MAX_PUSHED;
             match pushed.last_mut().filter(|_| is_full) {
-                Some(newest) => newest.1 = *last,
-                None => pushed.push((from + 1, *last, accepted_at_ms)),
+                Some(newest) => newest.1 = last,
+                None => pushed.push((from + 1, last, accepted_at_ms)),
             }
         }
         if feed.publish(state, from, changed, &shapes, accepted_at_ms) {
             self.metrics.deltas.inc();
         }
         self.metrics.revocations.set(i64::try_from(state.ledger().len()).unwrap_or(i64::MAX));
-        self.metrics.version.set(i64::try_from(*last).unwrap_or(i64::MAX));
+        self.metrics.version.set(i64::try_from(last).unwrap_or(i64::MAX));
         // Whoever waits looks at `failed` while it holds the channel: the lock must be free by now.
         drop(inner);
-        let deletes = |(_, event): &&(Version, wire::Event)| {
-            matches!(event.event, Some(wire::event::Event::KeyDeleted(_)))
-        };
-        if let Some((version, _)) = events.iter().rfind(deletes) {
-            self.key_deleted.send_replace(*version);
+        if let Some(version) = deleted {
+            self.key_deleted.send_replace(version);
         }
-        self.applied.send_replace(*last);
+        self.applied.send_replace(last);
         Ok(())
     }
 

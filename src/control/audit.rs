@@ -115,11 +115,12 @@ fn tell(record: &Record, named: &Named) -> Result<(AuditEvent, About), LogError>
     };
     let (what, about) = match event.event.ok_or_else(|| damaged(&"of an unknown type"))? {
         Body::Revoked(revoked) => {
-            let selector = selector_of(&revoked).map_err(|error| damaged(&error))?;
-            let about = About::Issuer(selector.claim("iss").map(ToOwned::to_owned));
             let id = RevocationId::of(record.version, &record.payload);
-            let (cutoff, expires_at) = (cutoff_of(&revoked), revoked.expires_at);
-            (AuditRecord::Revoked { id, selector, cutoff, expires_at, reason: revoked.reason }, about)
+            let (cutoff, expires_at, reason) =
+                (cutoff_of(&revoked), revoked.expires_at, revoked.reason.clone());
+            let selector = selector_of(revoked).map_err(|error| damaged(&error))?;
+            let about = About::Issuer(selector.claim("iss").map(ToOwned::to_owned));
+            (AuditRecord::Revoked { id, selector, cutoff, expires_at, reason }, about)
         }
         Body::Reinstated(event) => {
             let (id, issuer) = of(event.revocation);

@@ -97,7 +97,7 @@ impl Control {
             issuers: issuers.iter().cloned().collect(),
         };
         let event = event(Body::KeyCreated(created), created_by.clone(), at_ms);
-        self.inner.store.append(vec![NewEvent { event, key: None }]).await?;
+        self.inner.store.append(vec![NewEvent::new(event, None)]).await?;
         let key = KeyInfo { id, name, scopes, issuers, created_at_ms: at_ms, created_by };
         Ok(CreatedKey { key, text, warnings })
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use portcullis_core::UnixSeconds;
 use portcullis_core::token::sha256_hex;
-use prost::Message as _;
 
 use super::answer::Commit;
 use super::error::ControlError;
@@ -144,20 +143,20 @@ impl Control {
         let actor = || Actor::from(caller);
         let revoked = revoke.iter().map(|intake| {
             let key = Some(intake.selector.hash(&self.inner.store.log().identity().hash_key));
-            NewEvent { event: event(Body::Revoked(intake.revoked.clone()), actor(), at_ms), key }
+            NewEvent::new(event(Body::Revoked(intake.revoked.clone()), actor(), at_ms), key)
         });
         let revoked: Vec<NewEvent> = revoked.collect();
-        let payloads: Vec<Vec<u8>> = revoked.iter().map(|entry| entry.event.encode_to_vec()).collect();
+        let payloads: Vec<Vec<u8>> = revoked.iter().map(|entry| entry.payload().to_vec()).collect();
         let reinstated = reinstate.iter().map(|(_, reinstated)| Body::Reinstated(reinstated.clone()));
         let undone = undo.iter().map(|(_, undone)| Body::Undone(undone.clone()));
         let others: Vec<NewEvent> = reinstated
             .chain(undone)
             .chain(users)
-            .map(|body| NewEvent { event: event(body, actor(), at_ms), key: None })
+            .map(|body| NewEvent::new(event(body, actor(), at_ms), None))
             .collect();
         let caused = u32::try_from(revoked.len() + others.len()).unwrap_or(u32::MAX);
         let received = event(Body::Received(record(&message, caused, &notes, &words)), actor(), at_ms);
-        let mut events = vec![NewEvent { event: received, key: None }];
+        let mut events = vec![NewEvent::new(received, None)];
         events.extend(revoked.into_iter().chain(others));
         let versions = self.commit(events, at_ms).await?;
         let ids = (versions.first + 1..).zip(&payloads);
@@ -195,7 +194,7 @@ impl Control {
     /// Appends what was received and refused.
     pub(super) async fn record(&self, received: wire::Received, actor: Actor) -> Result<(), LogError> {
         let event = event(Body::Received(received), actor, self.now_ms());
-        self.inner.store.append(vec![NewEvent { event, key: None }]).await.map(|_| ())
+        self.inner.store.append(vec![NewEvent::new(event, None)]).await.map(|_| ())
     }
 }
 

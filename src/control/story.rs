@@ -41,8 +41,8 @@ pub(super) fn tell(story: &Story, live: Option<Live>) -> Result<(Revocation, wir
     let Some(Body::Revoked(revoked)) = event.event else {
         return Err(LogError::Damaged(format!("event {version} is no revocation")));
     };
-    let selector =
-        selector_of(&revoked).map_err(|error| LogError::Damaged(format!("event {version}: {error}")))?;
+    let selector = selector_of(revoked.clone())
+        .map_err(|error| LogError::Damaged(format!("event {version}: {error}")))?;
     let id = RevocationId::of(version, &story.revoked.payload);
     let created_by = event.actor.as_ref().map(Actor::from).unwrap_or_default();
     let mut revocation = new(id, selector, &revoked, created_by, millis(event.at_ms));

@@ -63,7 +63,7 @@ impl Control {
         let due = self.inner.store.read(|state| state.ledger().next_expiry().is_some_and(|at| at <= until));
         if due {
             let event = event(Body::Swept(wire::Swept { until }), Actor::system(), at_ms);
-            self.inner.store.append(vec![NewEvent { event, key: None }]).await?;
+            self.inner.store.append(vec![NewEvent::new(event, None)]).await?;
         }
         Ok(due)
     }

@@ -19,7 +19,7 @@ impl Store {
     fn apply(&mut self, body: Body) {
         let from = self.state.version();
         let event = wire::Event { at_ms: 1, actor: None, event: Some(body) };
-        let effect = self.state.apply(from + 1, &event).unwrap();
+        let effect = self.state.apply(from + 1, event).unwrap();
         self.feed.record(from + 1, &effect.changed);
         self.feed.publish(&self.state, from, effect.changed, &effect.shapes, 1);
     }

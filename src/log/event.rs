@@ -44,10 +44,10 @@ pub fn wire_requirements(selector: &Selector) -> Vec<wire::Requirement> {
 ///
 /// # Errors
 /// When the event holds no valid selector.
-pub fn selector_of(revoked: &wire::Revoked) -> Result<Selector, EventError> {
-    let requirements = revoked.requirements.iter().map(|requirement| {
-        let field = requirement.field.as_ref().and_then(|field| Field::try_from(field).ok());
-        Ok((field.ok_or(EventError::Selector)?, requirement.value.clone()))
+pub fn selector_of(revoked: wire::Revoked) -> Result<Selector, EventError> {
+    let requirements = revoked.requirements.into_iter().map(|wire::Requirement { field, value }| {
+        let field = field.and_then(|field| Field::try_from(field).ok());
+        Ok((field.ok_or(EventError::Selector)?, value))
     });
     let requirements = requirements.collect::<Result<Vec<_>, EventError>>()?;
     let claim = match edge::CutoffClaim::try_from(revoked.cutoff_claim) {

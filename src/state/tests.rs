@@ -23,17 +23,17 @@ fn session(sid: &str) -> Selector {
 fn shapes_come_and_go_with_their_keys() {
     let mut state = State::new(HashKey::new([1; 16]));
     let shapes = |state: &State| state.shapes().cloned().collect::<Vec<_>>();
-    let effect = state.apply(1, &revoked(&session("a"), Some(10))).unwrap();
+    let effect = state.apply(1, revoked(&session("a"), Some(10))).unwrap();
     assert_eq!(effect.shapes, [session("a").shape().clone()]);
-    assert_eq!(state.apply(2, &revoked(&session("b"), Some(20))).unwrap().shapes, []);
+    assert_eq!(state.apply(2, revoked(&session("b"), Some(20))).unwrap().shapes, []);
     // A second revocation of the same key.
-    assert_eq!(state.apply(3, &revoked(&session("b"), Some(30))).unwrap(), Effect::default());
-    state.apply(4, &event(Body::Swept(wire::Swept { until: 20 }))).unwrap();
+    assert_eq!(state.apply(3, revoked(&session("b"), Some(30))).unwrap(), Effect::default());
+    state.apply(4, event(Body::Swept(wire::Swept { until: 20 }))).unwrap();
     assert_eq!(shapes(&state).len(), 1);
-    state.apply(5, &event(Body::Undone(wire::Undone { revocation: 3, reason: String::new() }))).unwrap();
+    state.apply(5, event(Body::Undone(wire::Undone { revocation: 3, reason: String::new() }))).unwrap();
     assert_eq!(shapes(&state), []);
     let key = Selector::key("https://i", "k").unwrap();
-    assert_eq!(state.apply(6, &revoked(&key, None)).unwrap().shapes, [key.shape().clone()]);
+    assert_eq!(state.apply(6, revoked(&key, None)).unwrap().shapes, [key.shape().clone()]);
     assert_eq!(shapes(&state), [key.shape().clone()]);
 }
 
@@ -41,20 +41,20 @@ fn shapes_come_and_go_with_their_keys() {
 fn events_about_nothing_change_nothing() {
     let mut state = State::new(HashKey::new([1; 16]));
     let undone = event(Body::Undone(wire::Undone { revocation: 9, reason: String::new() }));
-    assert_eq!(state.apply(1, &undone).unwrap(), Effect::default());
+    assert_eq!(state.apply(1, undone).unwrap(), Effect::default());
     assert_eq!(state.version(), 1);
 }
 
 #[test]
 fn what_cannot_be_applied_leaves_the_state() {
     let mut state = State::new(HashKey::new([1; 16]));
-    state.apply(3, &revoked(&session("a"), None)).unwrap();
-    let again = state.apply(3, &revoked(&session("b"), None));
+    state.apply(3, revoked(&session("a"), None)).unwrap();
+    let again = state.apply(3, revoked(&session("b"), None));
     assert_eq!(again, Err(StateError::Order { version: 3, found: 3 }));
     let unknown = wire::Event { at_ms: 1, actor: None, event: None };
-    assert_eq!(state.apply(4, &unknown), Err(StateError::Unknown(4)));
+    assert_eq!(state.apply(4, unknown), Err(StateError::Unknown(4)));
     let empty = event(Body::Revoked(wire::Revoked::default()));
-    assert_eq!(state.apply(4, &empty), Err(StateError::Content { version: 4, error: EventError::Selector }));
+    assert_eq!(state.apply(4, empty), Err(StateError::Content { version: 4, error: EventError::Selector }));
     assert_eq!((state.version(), state.ledger().len()), (3, 1));
     let key = session("a").hash(state.hash_key());
     assert_eq!(state.ledger().set().get(key), Some(Cutoff::Always));
@@ -70,11 +70,11 @@ fn api_keys_come_and_go() {
         scopes: vec!["revoke".into(), "of-a-later-release".into()],
         issuers: vec![],
     };
-    state.apply(1, &event(Body::KeyCreated(created.clone()))).unwrap();
+    state.apply(1, event(Body::KeyCreated(created.clone()))).unwrap();
     assert_eq!(state.keys()["k1"].scopes, [Scope::Revoke].into());
     assert!(state.keys()["k1"].secret.matches(&SecretHash::of("secret")));
     let short = wire::KeyCreated { secret_sha256: vec![1], ..created };
-    assert!(state.apply(2, &event(Body::KeyCreated(short))).is_err());
-    state.apply(2, &event(Body::KeyDeleted(wire::KeyDeleted { id: "k1".into() }))).unwrap();
+    assert!(state.apply(2, event(Body::KeyCreated(short))).is_err());
+    state.apply(2, event(Body::KeyDeleted(wire::KeyDeleted { id: "k1".into() }))).unwrap();
     assert!(state.keys().is_empty());
 }

@@ -78,14 +78,14 @@ impl From<&Field> for edge::Field {
     }
 }
 
-impl TryFrom<&edge::Field> for Field {
+impl TryFrom<edge::Field> for Field {
     type Error = WireError;
 
-    fn try_from(field: &edge::Field) -> Result<Self, WireError> {
+    fn try_from(field: edge::Field) -> Result<Self, WireError> {
         use edge::field::Field as Wire;
-        Ok(match field.field.as_ref().ok_or(WireError::UnknownShape)? {
+        Ok(match field.field.ok_or(WireError::UnknownShape)? {
             Wire::Claim(path) => {
-                Self::Claim(ClaimPath::from_names(path.names.clone()).map_err(|_| WireError::UnknownShape)?)
+                Self::Claim(ClaimPath::from_names(path.names).map_err(|_| WireError::UnknownShape)?)
             }
             Wire::Client(_) => Self::Client,
             Wire::KeyId(_) => Self::KeyId,
@@ -108,7 +108,7 @@ impl TryFrom<&edge::Shape> for Shape {
     type Error = WireError;
 
     fn try_from(shape: &edge::Shape) -> Result<Self, WireError> {
-        let fields = shape.fields.iter().map(Field::try_from).collect::<Result<Vec<_>, _>>()?;
+        let fields = shape.fields.iter().cloned().map(Field::try_from).collect::<Result<Vec<_>, _>>()?;
         let claim = match edge::CutoffClaim::try_from(shape.cutoff_claim) {
             Ok(edge::CutoffClaim::Iat) => CutoffClaim::Iat,
             Ok(edge::CutoffClaim::AuthTime) => CutoffClaim::AuthTime,

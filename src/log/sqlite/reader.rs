@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::row::{self, to_sql};
 use super::{failure, open, reports, schema};
-use crate::log::{Head, LogError, Record, Reported, Search, Story, Verified};
+use crate::log::{Committed, Head, LogError, Record, Reported, Search, Story, Verified};
 
 /// What the thread is asked to do.
 pub(super) enum Query {
@@ -70,7 +70,7 @@ pub(super) fn replay(
     path: &Path,
     after: Version,
     last: Version,
-    to: &mpsc::Sender<Result<Vec<Record>, LogError>>,
+    to: &mpsc::Sender<Result<Vec<Committed>, LogError>>,
 ) {
     let stream = || -> Result<(), LogError> {
         let failed = |error: rusqlite::Error| failure(&error);
@@ -91,7 +91,7 @@ pub(super) fn replay(
                 return Err(LogError::Damaged(format!("event {} is missing", compacted.max(previous) + 1)));
             }
             previous = record.version;
-            batch.push(record);
+            batch.push(Committed { version: record.version, event: record.event()? });
             if batch.len() == REPLAY_BATCH && to.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
                 return Ok(());
             }

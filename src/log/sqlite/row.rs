@@ -2,7 +2,6 @@
 
 use portcullis_core::Version;
 use portcullis_core::key::KEY_BYTES;
-use prost::Message as _;
 use rusqlite::Row;
 use sha2::{Digest as _, Sha256};
 
@@ -16,7 +15,6 @@ pub(super) struct Columns {
     pub(super) kind: i64,
     pub(super) revocation: Option<i64>,
     pub(super) selector: Option<[u8; KEY_BYTES]>,
-    pub(super) payload: Vec<u8>,
 }
 
 impl Columns {
@@ -38,7 +36,6 @@ impl Columns {
             kind,
             revocation: revocation.map(to_sql),
             selector: entry.key.map(portcullis_core::Key::to_bytes),
-            payload: entry.event.encode_to_vec(),
         }
     }
 }

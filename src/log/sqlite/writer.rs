@@ -13,7 +13,7 @@ use tracing::error;
 use super::row::{Columns, checksum, from_sql, to_sql};
 use super::{failure, open, reports, schema};
 use crate::log::wire::event::Event as Body;
-use crate::log::{Head, LogError, NewEvent, Record, Reports, Versions, wire};
+use crate::log::{Committed, Head, LogError, NewEvent, Reports, Versions, wire};
 
 /// What the thread is asked to do.
 pub(super) enum Command {
@@ -23,7 +23,7 @@ pub(super) enum Command {
     },
     /// Answers the last version; everything after it goes to the follower.
     Follow {
-        live: mpsc::Sender<Vec<Record>>,
+        live: mpsc::Sender<Vec<Committed>>,
         done: oneshot::Sender<Version>,
     },
     Compact {
@@ -50,7 +50,7 @@ pub(super) struct Writer {
     pub(super) compacted: Arc<AtomicU64>,
     /// Opened by the first write: a log that is only read stays as it is.
     pub(super) connection: Option<Connection>,
-    pub(super) followers: Vec<mpsc::Sender<Vec<Record>>>,
+    pub(super) followers: Vec<mpsc::Sender<Vec<Committed>>>,
 }
 
 impl Writer {
@@ -106,7 +106,16 @@ impl Writer {
         let batches: Vec<&[NewEvent]> = group.iter().map(|(entries, _)| entries.as_slice()).collect();
         match self.commit(&batches) {
             Ok(versions) => {
-                for ((_, done), versions) in group.into_iter().zip(versions) {
+                let mut committed = Vec::with_capacity(group.iter().map(|(entries, _)| entries.len()).sum());
+                let mut answers = Vec::with_capacity(group.len());
+                for ((entries, done), versions) in group.into_iter().zip(versions) {
+                    let events = (versions.first..).zip(entries);
+                    committed
+                        .extend(events.map(|(version, entry)| Committed { version, event: entry.event }));
+                    answers.push((done, versions));
+                }
+                self.tell(committed);
+                for (done, versions) in answers {
                     let _ = done.send(Ok(versions));
                 }
             }
@@ -122,7 +131,6 @@ impl Writer {
 
     fn commit(&mut self, batches: &[&[NewEvent]]) -> rusqlite::Result<Vec<Versions>> {
         let (mut last, mut chain) = (self.last, self.chain);
-        let mut records = Vec::new();
         let mut versions = Vec::with_capacity(batches.len());
         let transaction = self.connection()?.transaction()?;
         {
@@ -134,11 +142,11 @@ impl Writer {
                 let first = last + 1;
                 for entry in *batch {
                     last += 1;
-                    let Columns { at_ms, kind, revocation, selector, payload } = Columns::of(entry);
-                    let sum = checksum(last, &payload);
-                    chain = chain.after(&Head::digest(&payload));
-                    insert.execute((to_sql(last), at_ms, kind, revocation, selector, sum, &payload))?;
-                    records.push(Record { version: last, payload });
+                    let Columns { at_ms, kind, revocation, selector } = Columns::of(entry);
+                    let payload = entry.payload();
+                    let sum = checksum(last, payload);
+                    chain = chain.after(&Head::digest(payload));
+                    insert.execute((to_sql(last), at_ms, kind, revocation, selector, sum, payload))?;
                 }
                 versions.push(Versions { first, last });
             }
@@ -146,19 +154,18 @@ impl Writer {
         set_meta(&transaction, schema::CHAIN, &chain.to_bytes())?;
         transaction.commit()?;
         (self.last, self.chain) = (last, chain);
-        self.tell(records);
         Ok(versions)
     }
 
     // Waits for a follower that is behind: it derives what this process answers, so writing faster than it
     // reads would gain nothing.
-    fn tell(&mut self, mut records: Vec<Record>) {
+    fn tell(&mut self, mut committed: Vec<Committed>) {
         let mut left = self.followers.len();
         self.followers.retain(|follower| {
             left -= 1;
             // The last one, who is mostly the only one, needs no copy.
-            let records = if left == 0 { std::mem::take(&mut records) } else { records.clone() };
-            follower.blocking_send(records).is_ok()
+            let committed = if left == 0 { std::mem::take(&mut committed) } else { committed.clone() };
+            follower.blocking_send(committed).is_ok()
         });
     }
 

@@ -10,7 +10,7 @@ fn open(path: &Path) -> SqliteLog {
 
 fn revoked(at_ms: i64) -> NewEvent {
     let event = Some(Body::Revoked(wire::Revoked::default()));
-    NewEvent { event: wire::Event { at_ms, actor: None, event }, key: None }
+    NewEvent::new(wire::Event { at_ms, actor: None, event }, None)
 }
 
 fn tried(revocation: u64, node: &str, path: &str, count: u64) -> Tried {

@@ -75,14 +75,20 @@ impl Text {
 
 /// One JSON object, and nothing after it.
 pub(super) fn parse<T: DeserializeOwned>(json: &[u8], text: Text) -> Result<T, ApiError> {
-    let refusal = |path, error: &serde_json::Error| refusal(path, error, text);
     // serde also takes the fields as an array, in their order.
     if json.trim_ascii_start().first() != Some(&b'{') {
-        serde_json::from_slice::<IgnoredAny>(json).map_err(|error| refusal(Vec::new(), &error))?;
+        serde_json::from_slice::<IgnoredAny>(json).map_err(|error| refusal(Vec::new(), &error, text))?;
         let field = FieldProblem::at("", "expected an object");
         let detail = format!("{} is JSON, but no object", text.name());
         return Err(ApiError::new(Code::InvalidField, detail).field(field));
     }
+    // Most are as they should be: where one is not is found out by reading it again.
+    serde_json::from_slice(json).or_else(|_| read_again(json, text))
+}
+
+/// The same, with the path to what is wrong.
+fn read_again<T: DeserializeOwned>(json: &[u8], text: Text) -> Result<T, ApiError> {
+    let refusal = |path, error: &serde_json::Error| refusal(path, error, text);
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path: Vec<String> = error.path().iter().filter_map(name).collect();

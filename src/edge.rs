@@ -10,6 +10,7 @@ mod refused;
 mod registry;
 mod service;
 mod session;
+mod sessions;
 mod tried;
 
 pub use outgoing::Outgoing;

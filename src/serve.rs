@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 mod accept;
 mod address;
+mod edges;
 mod handles;
 mod handshake;
 mod http;
@@ -23,7 +24,7 @@ use handshake::Failures;
 use crate::clock::Clock;
 use crate::config::{Config, Keys, Port};
 use crate::control::{Control, ControlError, CreatedKey};
-use crate::edge::{self, EdgeService};
+use crate::edge::EdgeService;
 use crate::inlets::Inlets;
 use crate::log::{DataDir, LogError, OpenError, SqliteLog};
 use crate::metrics::Metrics;
@@ -161,9 +162,8 @@ pub async fn serve(
     let (port_tls, failures) = guard(Port::Edge);
     let edges = accept::Acceptor::new(edges, places, accept::FIRST_BYTES)
         .with_probation(config.edge.hello_timeout)
-        .with_tls(port_tls, failures)
-        .incoming();
-    let mut on_edges = tokio::spawn(edge::serve(edges, service, halt.clone().cancelled_owned()));
+        .with_tls(port_tls, failures);
+    let mut on_edges = tokio::spawn(edges::serve(edges, service, halt.clone()));
     let inlets = Inlets::new(control.clone(), &config.inlets, &config.streams, &config.status_lists);
     let system = System::new(&config, address.http, address.edge, tls.clone(), started_ms);
     drop(routes.send_replace(crate::api::router(inlets.clone(), modules, Arc::new(system))));

@@ -11,7 +11,6 @@ use portcullis_core::wire::edge::EdgeMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
@@ -24,6 +23,7 @@ use super::refusal::{Door, Refusal};
 use super::refused::Refused;
 use super::registry::Registry;
 use super::session;
+use super::sessions::Sessions;
 use super::tried::Tries;
 use super::wire::edge_server::{Edge, EdgeServer};
 use crate::auth::{self, Principal};
@@ -84,12 +84,17 @@ impl Context {
     }
 }
 
-/// The service. Ends its streams when the context's `stop` is cancelled.
-#[derive(Debug)]
+/// The service. Ends its streams when the context's `stop` is cancelled. Clones share its places.
+#[derive(Clone, Debug)]
 pub struct EdgeService {
     context: Arc<Context>,
     places: Arc<Semaphore>,
-    sessions: TaskTracker,
+}
+
+/// The service as one thread has it.
+struct Local {
+    service: EdgeService,
+    sessions: Sessions,
 }
 
 impl EdgeService {
@@ -97,27 +102,28 @@ impl EdgeService {
     #[must_use]
     pub fn new(context: Context) -> Self {
         let places = Arc::new(Semaphore::new(context.settings.max_subscribers.min(Semaphore::MAX_PERMITS)));
-        Self { context: Arc::new(context), places, sessions: TaskTracker::new() }
+        Self { context: Arc::new(context), places }
     }
 }
 
 #[tonic::async_trait]
-impl Edge for EdgeService {
+impl Edge for Local {
     type SubscribeStream = Outgoing;
 
     async fn subscribe(
         &self,
         request: Request<Streaming<EdgeMessage>>,
     ) -> Result<Response<Outgoing>, Status> {
+        let EdgeService { context, places } = &self.service;
         let peer = request.extensions().get::<Peer>().cloned();
-        let door = Door::new(Arc::clone(&self.context), peer.clone());
+        let door = Door::new(Arc::clone(context), peer.clone());
         let refuse = |refusal: Refusal| door.refuse(Said::default(), refusal);
-        let admission = admit(&self.context, request.metadata(), peer.as_ref()).map_err(refuse)?;
+        let admission = admit(context, request.metadata(), peer.as_ref()).map_err(refuse)?;
         peer.iter().for_each(Peer::admit);
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| refuse(Refusal::Full))?;
-        let (sender, outgoing) = outgoing::stream(self.context.settings.send_timeout);
-        let context = Arc::clone(&self.context);
-        self.sessions.spawn(async move {
+        let place = Arc::clone(places).try_acquire_owned().map_err(|_| refuse(Refusal::Full))?;
+        let (sender, outgoing) = outgoing::stream(context.settings.send_timeout);
+        let context = Arc::clone(context);
+        self.sessions.add(async move {
             session::run(context, admission, &door, request.into_inner(), sender).await;
             drop(place);
         });
@@ -125,7 +131,8 @@ impl Edge for EdgeService {
     }
 }
 
-/// Serves edges on the connections that come in until `stop` is done and the last stream has ended.
+/// Serves edges on the connections that come in until `stop` is done and the last stream has ended. Meant for a runtime
+/// of one thread; there may be several.
 ///
 /// # Errors
 /// When the transport fails.
@@ -137,15 +144,18 @@ pub async fn serve<C>(
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
-    let sessions = service.sessions.clone();
+    let (sessions, running) = Sessions::new();
+    let running = tokio::spawn(running);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
-        .add_service(EdgeServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(
+            EdgeServer::new(Local { service, sessions }).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .serve_with_incoming_shutdown(incoming, stop)
         .await?;
-    sessions.close();
-    sessions.wait().await;
+    // Fails only if it panics, and that is in the log.
+    let _ = running.await;
     Ok(())
 }

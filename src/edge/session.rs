@@ -1,6 +1,11 @@
 //! One worker's stream, from its hello to its end.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 use portcullis_core::Version;
 use portcullis_core::wire::edge::edge_message::Message;
@@ -44,47 +49,63 @@ pub(super) async fn run(
     context: Arc<Context>,
     admission: Admission,
     door: &Door,
-    inbound: Streaming<EdgeMessage>,
+    mut inbound: Streaming<EdgeMessage>,
     outgoing: Sender,
 ) {
-    let mut connected = None;
-    let status = tokio::select! {
-        status = serve(&context, admission.certificate.as_ref(), door, inbound, &outgoing, &mut connected) => status,
-        status = deleted(&context, &admission.principal) => status,
-        () = outgoing.closed() => Status::cancelled("the edge has gone"),
-        () = context.stop.cancelled() => Status::unavailable("the control plane is shutting down"),
+    let ended = || ended(&context, &admission.principal, &outgoing);
+    let greeted = tokio::select! {
+        greeted = greet(&context, admission.certificate.as_ref(), door, &mut inbound) => greeted,
+        status = ended() => Err(status),
+    };
+    let status = match greeted {
+        Err(status) => status,
+        Ok((hello, start, mut connected)) => {
+            let (ask, asked) = mpsc::channel(1);
+            let work: [Pin<Box<dyn Future<Output = Status> + Send + '_>>; 3] = [
+                Box::pin(send(&context, start, &outgoing, asked)),
+                Box::pin(listen(&context, &connected.worker, &hello, &mut inbound, &ask)),
+                Box::pin(ended()),
+            ];
+            let status = first_of(work).await;
+            status.message().clone_into(&mut connected.why);
+            status
+        }
     };
     if status.code() == Code::ResourceExhausted {
         context.metrics.dropped_subscribers.inc();
     }
     debug!(code = ?status.code(), reason = status.message(), "a worker's stream has ended");
-    if let Some(connected) = &mut connected {
-        connected.why.clear();
-        connected.why.push_str(status.message());
-    }
-    drop(connected);
     outgoing.end(status);
 }
 
-async fn serve<'a>(
+/// What the first of them comes to. Only those are looked at that were woken: most sessions are woken by changes, and
+/// the other reasons to go on cost more to look at than a change to send.
+async fn first_of<const N: usize>(work: [Pin<Box<dyn Future<Output = Status> + Send + '_>>; N]) -> Status {
+    let mut work: FuturesUnordered<_> = work.into_iter().collect();
+    work.next().await.unwrap_or_else(|| Status::ok("there is nothing to do"))
+}
+
+/// Returns once the stream has to end for a reason that neither end of it has said.
+async fn ended(context: &Context, principal: &Principal, outgoing: &Sender) -> Status {
+    tokio::select! {
+        status = deleted(context, principal) => status,
+        () = outgoing.closed() => Status::cancelled("the edge has gone"),
+        () = context.stop.cancelled() => Status::unavailable("the control plane is shutting down"),
+    }
+}
+
+/// Lets a worker in that says who it is, and may be that; or says why not.
+async fn greet<'a>(
     context: &'a Context,
     certificate: Option<&Shown>,
     door: &Door,
-    mut inbound: Streaming<EdgeMessage>,
-    outgoing: &Sender,
-    connected: &mut Option<Connected<'a>>,
-) -> Status {
-    let hello = match first(context, door, &mut inbound).await {
-        Ok(hello) => hello,
-        Err(status) => return status,
-    };
+    inbound: &mut Streaming<EdgeMessage>,
+) -> Result<(Hello, Start, Connected<'a>), Status> {
+    let hello = first(context, door, inbound).await?;
     let said = Said::of(&hello);
-    let hello = match Hello::read(hello) {
-        Ok(hello) => hello,
-        Err(refusal) => return door.refuse(said, refusal),
-    };
+    let hello = Hello::read(hello).map_err(|refusal| door.refuse(said.clone(), refusal))?;
     if certificate.is_some_and(|certificate| !certificate.may_be(&hello.node)) {
-        return door.refuse(said, Refusal::Node);
+        return Err(door.refuse(said, Refusal::Node));
     }
     door.let_in(&hello.node);
     let start = context.store.subscribe(hello.position.as_ref());
@@ -93,7 +114,7 @@ async fn serve<'a>(
         (None, Some(position)) => position.version,
         _ => 0,
     };
-    let connected = connected.insert(Connected::new(context, &hello, version));
+    let connected = Connected::new(context, &hello, version);
     info!(
         node = hello.node,
         process = hello.process,
@@ -113,11 +134,7 @@ async fn serve<'a>(
             "a worker does not take the set, which is larger than its `limits.revocations`: it enforces an old one"
         );
     }
-    let (ask, asked) = mpsc::channel(1);
-    tokio::select! {
-        status = send(context, start, outgoing, asked) => status,
-        status = listen(context, &connected.worker, &hello, &mut inbound, &ask) => status,
-    }
+    Ok((hello, start, connected))
 }
 
 /// The hello, which must be the first message and must come in time.

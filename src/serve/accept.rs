@@ -2,7 +2,7 @@
 //! included), and on the time until an edge has shown a credential.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{self, IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,6 +36,22 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Acceptor {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    terms: Terms,
+}
+
+/// A share of a port's connections ([`Acceptor::divide`]), for a runtime of its own.
+#[derive(Debug)]
+pub(super) struct Share {
+    accepted: mpsc::Receiver<Accepted>,
+    terms: Terms,
+}
+
+/// A connection that no runtime has yet, and its place.
+type Accepted = (net::TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
+
+/// On which connections are taken.
+#[derive(Clone, Debug)]
+struct Terms {
     first_bytes: Duration,
     probation: Option<Duration>,
     guard: Option<Guard>,
@@ -52,38 +68,36 @@ impl Acceptor {
     /// Most connections at a time, more wait to be accepted; and how long one may take to show its protocol.
     pub(super) fn new(listener: TcpListener, places: usize, first_bytes: Duration) -> Self {
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { listener, places, first_bytes, probation: None, guard: None }
+        Self { listener, places, terms: Terms { first_bytes, probation: None, guard: None } }
     }
 
     /// The same for edges: a connection on which none has shown a credential within this time is closed.
-    pub(super) fn with_probation(self, probation: Duration) -> Self {
-        Self { probation: Some(probation), ..self }
+    pub(super) fn with_probation(mut self, probation: Duration) -> Self {
+        self.terms.probation = Some(probation);
+        self
     }
 
     /// The same with TLS, if there is any.
-    pub(super) fn with_tls(self, tls: Option<PortTls>, failures: handshake::Failures) -> Self {
+    pub(super) fn with_tls(mut self, tls: Option<PortTls>, failures: handshake::Failures) -> Self {
         let failures = Arc::new(failures);
-        Self { guard: tls.map(|tls| Guard { tls, failures }), ..self }
+        self.terms.guard = tls.map(|tls| Guard { tls, failures });
+        self
     }
 
     /// The next connection, of which nothing has been read.
     pub(super) async fn accept(&self) -> Arrival {
+        let (stream, address, place) = self.take().await;
+        self.terms.arrival(stream, address, place)
+    }
+
+    async fn take(&self) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
         loop {
             let place = Arc::clone(&self.places).acquire_owned().await.ok();
             match self.listener.accept().await {
                 Ok((stream, address)) => {
                     // Messages are small and waited for.
                     let _ = stream.set_nodelay(true);
-                    let deadline = Box::pin(sleep(self.first_bytes));
-                    let probation = self.probation.map(|time| Box::pin(sleep(time)));
-                    return Arrival {
-                        stream,
-                        address,
-                        deadline,
-                        probation,
-                        guard: self.guard.clone(),
-                        place,
-                    };
+                    return (stream, address, place);
                 }
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
@@ -93,16 +107,51 @@ impl Acceptor {
         }
     }
 
-    /// All connections, without an end. One that takes its time does not hold the others up.
+    /// Deals the connections out to so many runtimes in turn. It ends with the shares.
+    pub(super) fn divide(self, shares: usize) -> Vec<Share> {
+        let (to, shares): (Vec<_>, Vec<_>) = (0..shares)
+            .map(|_| {
+                let (to, accepted) = mpsc::channel(1);
+                (to, Share { accepted, terms: self.terms.clone() })
+            })
+            .unzip();
+        tokio::spawn(async move {
+            for to in to.iter().cycle() {
+                let (stream, address, place) = tokio::select! {
+                    taken = self.take() => taken,
+                    () = to.closed() => return,
+                };
+                match stream.into_std() {
+                    Ok(stream) => drop(to.send((stream, address, place)).await),
+                    Err(error) => warn!(%error, "a connection could not be handed over"),
+                }
+            }
+        });
+        shares
+    }
+}
+
+impl Share {
+    /// All connections, without an end, in the runtime from which this is called. One that takes its time does not hold
+    /// the others up.
     pub(super) fn incoming(self) -> impl Stream<Item = io::Result<Connection>> {
+        let Self { mut accepted, terms } = self;
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
             loop {
-                let arrival = tokio::select! {
-                    arrival = self.accept() => arrival,
+                let next = tokio::select! {
+                    next = accepted.recv() => next,
                     () = sender.closed() => return,
                 };
-                let sender = sender.clone();
+                let Some((stream, address, place)) = next else { return };
+                let stream = match TcpStream::from_std(stream) {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        warn!(%error, "a connection could not be taken over");
+                        continue;
+                    }
+                };
+                let (arrival, sender) = (terms.arrival(stream, address, place), sender.clone());
                 tokio::spawn(async move {
                     if let Some(connection) = arrival.establish().await {
                         let _ = sender.send(Ok(connection)).await;
@@ -111,6 +160,24 @@ impl Acceptor {
             }
         });
         ReceiverStream::new(receiver)
+    }
+}
+
+impl Terms {
+    fn arrival(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Arrival {
+        Arrival {
+            stream,
+            address,
+            deadline: Box::pin(sleep(self.first_bytes)),
+            probation: self.probation.map(|time| Box::pin(sleep(time))),
+            guard: self.guard.clone(),
+            place,
+        }
     }
 }
 

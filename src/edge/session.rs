@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-
 use portcullis_core::Version;
 use portcullis_core::wire::edge::edge_message::Message;
 use portcullis_core::wire::edge::{self, EdgeMessage, Receipt};

@@ -11,8 +11,10 @@ use std::thread;
 
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::DRAIN;
 use super::accept::{Acceptor, Share};
 use crate::edge::{self, EdgeService};
 
@@ -40,6 +42,16 @@ pub(super) async fn serve(
 fn serve_share(share: Share, service: EdgeService, halt: CancellationToken) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        edge::serve(share.incoming(), service, halt.cancelled_owned()).await.map_err(io::Error::other)
+        let late = async {
+            halt.cancelled().await;
+            sleep(DRAIN).await;
+        };
+        // A peer that takes nothing would hold its connection, and this thread the process.
+        tokio::select! {
+            served = edge::serve(share.incoming(), service, halt.clone().cancelled_owned()) => {
+                served.map_err(io::Error::other)
+            }
+            () = late => Ok(()),
+        }
     })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use portcullis_testbed::{ControlPlane, Issuer};
 use tokio::task::JoinSet;
 
@@ -25,9 +25,27 @@ pub(crate) struct Ingest {
     /// How long calls are made in a round
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Only this part (may be given several times)
+    #[arg(long, value_name = "PART", value_enum)]
+    only: Vec<Part>,
     /// About two minutes: one round of a second each, no set of ten million
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Durable single calls
+    Singles,
+    /// A million lines of NDJSON
+    Batches,
+    /// Starts with a million revocations
+    #[value(name = "1m")]
+    OneMillion,
+    /// Starts with ten million
+    #[value(name = "10m")]
+    TenMillion,
 }
 
 const M: usize = 1_000_000;
@@ -42,11 +60,18 @@ impl Ingest {
     pub(crate) async fn run(self, report: &mut Report) -> Result<()> {
         let (rounds, seconds) = if self.quick { (1, 1) } else { (self.rounds, self.seconds) };
         let issuer = Issuer::start().await?;
-        singles(&issuer, rounds, Duration::from_secs(seconds), report).await?;
-        batches(&issuer, rounds, report).await?;
-        starts(&issuer, M, "1m", rounds, report).await?;
-        if !self.quick {
-            starts(&issuer, 10 * M, "10m", 1, report).await?;
+        let wants = |part| self.only.is_empty() || self.only.contains(&part);
+        if wants(Part::Singles) {
+            singles(&issuer, rounds, Duration::from_secs(seconds), report).await?;
+        }
+        if wants(Part::Batches) {
+            batches(&issuer, rounds, report).await?;
+        }
+        if wants(Part::OneMillion) {
+            starts(&issuer, M, "1m", [rounds, rounds], report).await?;
+        }
+        if wants(Part::TenMillion) && !self.quick {
+            starts(&issuer, 10 * M, "10m", [1, rounds], report).await?;
         }
         Ok(())
     }
@@ -157,12 +182,18 @@ async fn batches(issuer: &Issuer, rounds: u32, report: &mut Report) -> Result<()
     Ok(())
 }
 
-/// How long a control plane with a full log takes to start, and a new edge to enforce.
-async fn starts(issuer: &Issuer, size: usize, name: &str, rounds: u32, report: &mut Report) -> Result<()> {
+/// How long a control plane with a full log takes to start, and a new edge to enforce; how often each is measured.
+async fn starts(
+    issuer: &Issuer,
+    size: usize,
+    name: &str,
+    [planes, edges]: [u32; 2],
+    report: &mut Report,
+) -> Result<()> {
     note!("Filling a control plane with {size} revocations");
     let mut plane = plane::holding(issuer, size).await?;
     let mut cold = Vec::new();
-    for _ in 0..rounds {
+    for _ in 0..planes {
         plane.kill().await?;
         let start = Instant::now();
         plane.restart().await?;
@@ -188,7 +219,7 @@ async fn starts(issuer: &Issuer, size: usize, name: &str, rounds: u32, report: &
 
     let (mut enforcing, mut p99, mut worst) = (Vec::new(), Vec::new(), Vec::new());
     let (mut block, mut bytes) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for _ in 0..edges {
         let seen = edge::start(&plane, issuer).await?;
         note!(
             "    {size} revocations in force after {:.0} ms, {:.2} ms p99 meanwhile, {:.2} ms at worst; {:.2} ms blocked at a time",

@@ -17,6 +17,7 @@ mod health;
 mod inlets;
 mod issuers;
 mod keys;
+mod misdirected;
 pub mod model;
 mod observe;
 mod openapi;
@@ -44,6 +45,7 @@ pub fn router(inlets: Inlets, modules: Arc<Modules>, system: Arc<System>) -> Rou
     let control = inlets.control().clone();
     let (routes, _document) = routes().split_for_parts();
     routes
+        .merge(misdirected::routes())
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(middleware::from_fn(observe::bound))

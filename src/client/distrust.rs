@@ -46,7 +46,9 @@ impl Distrust {
             Self::CertificateRequired => "that is the port for edges: use the HTTP port, 8470 by default",
             Self::Certificate(Flaw::Expired) => "renew it: the control plane reads its files again by itself",
             Self::Certificate(Flaw::NotYet) => "are the clocks right, here and there?",
-            Self::Certificate(Flaw::Name(_)) => "--url must have a name that is in its certificate",
+            Self::Certificate(Flaw::Name(_)) => {
+                "give a --url with a name that is in its certificate, or the control plane a certificate with that name"
+            }
             Self::Certificate(Flaw::AuthorityItself) => {
                 "its certificate is an authority's own (CA:TRUE): sign one for it with basicConstraints=CA:FALSE"
             }

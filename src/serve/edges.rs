@@ -28,7 +28,7 @@ pub(super) async fn serve(
     let mut serving = JoinSet::new();
     for share in acceptor.divide(threads) {
         let (service, halt) = (service.clone(), halt.clone());
-        serving.spawn_blocking(move || serve_share(share, service, halt));
+        serving.spawn_blocking(move || serve_share(share, service, &halt));
     }
     match serving.join_next().await {
         Some(Ok(Ok(()))) | None => {}
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-fn serve_share(share: Share, service: EdgeService, halt: CancellationToken) -> io::Result<()> {
+fn serve_share(share: Share, service: EdgeService, halt: &CancellationToken) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let late = async {

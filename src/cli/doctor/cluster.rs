@@ -78,7 +78,10 @@ fn hosts(envoy: &Seen, name: &str) -> Option<Observed> {
     });
     let tls: Vec<String> = tls.collect();
     match (tls.is_empty(), sum("cx_connect_fail"), sum("cx_total")) {
-        (false, ..) => Some((Code::ClusterTls, format!("TLS fails ({})", tls.join(", ")))),
+        (false, ..) => Some((
+            Code::ClusterTls,
+            format!("no connection is open, and since Envoy's start TLS has failed ({})", tls.join(", ")),
+        )),
         (true, failed @ 1.., _) => {
             Some((Code::ClusterUnreachable, format!("{failed} connections failed, and none is open")))
         }

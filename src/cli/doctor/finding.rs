@@ -86,7 +86,7 @@ codes! {
     StreamFailing Error "see `portcullis ssf status NAME`: what the transmitter reports does not arrive"
     StatusListFailing Error "make the list reachable and valid: what it said last stays in force"
     // Edges, as the control plane sees them.
-    EdgeNone Warning "load the filter into an Envoy: `portcullis config envoy` prints a configuration; if one has it, ask that: `portcullis doctor --envoy http://HOST:9901`"
+    EdgeNone Warning "load the filter into an Envoy: `portcullis config envoy` prints a configuration; if one has it, ask that: `portcullis doctor --envoy http://HOST:9901`, and look for `no TLS with a peer` in the control plane's log"
     EdgeRefused Error "correct what it was refused for: no revocation reaches it before it is let in"
     EdgeLagging Error "look at the edge's log and its way to the control plane: it enforces an old version"
     EdgeWorkersDisagree Error "look at the edge's log: whether a request is rejected depends on its worker"
@@ -124,7 +124,7 @@ codes! {
     ClusterMissing Error "add the cluster, or correct control_plane.cluster in the plugin configuration"
     ClusterUnhealthy Error "correct the cluster's endpoints: there is no host to connect to"
     ClusterUnreachable Error "check address, port (8471 by default) and TLS of the cluster, and what is between"
-    ClusterTls Error "why is in the control plane's log as `no TLS with a peer`; `portcullis config envoy --tls-dir DIR --control-plane HOST:8471` prints a cluster that fits [tls]"
+    ClusterTls Error "if the control plane is up, why is in the control plane's log as `no TLS with a peer`; `portcullis config envoy --tls-dir DIR --control-plane HOST:8471` prints a cluster that fits [tls]"
     ClusterHttp1 Error "set explicit_http_config.http2_protocol_options: gRPC needs HTTP/2"
     VmReloaded Warning "look for the trap in Envoy's log, and report it: open streams of that worker were lost"
     WorkersUnsynced Error "look at the cluster, the edge key, and the logs of both ends: they have no set"

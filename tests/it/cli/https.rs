@@ -111,7 +111,7 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     refused(&early, &authority.pem(), "its certificate is not valid yet", "are the clocks right").await;
     let other = own(&["plane.example"], now - 60, now + 3_600);
     let says = "its certificate is not for 127.0.0.1, but for plane.example";
-    refused(&other, &authority.pem(), says, "--url must have a name").await;
+    refused(&other, &authority.pem(), says, "give a --url with a name that is in its certificate").await;
     let stranger = Authority::new().unwrap();
     let says = "its certificate is of an authority that is not trusted here";
     refused(&good, &stranger.pem(), says, "give the certificate authority").await;

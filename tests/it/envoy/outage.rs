@@ -91,6 +91,15 @@ async fn an_edge_with_a_wrong_key_is_told_and_rejects() {
     assert_eq!(api(&peers.plane, "GET", "/v1/edges", None).await["edges"], json!([]));
 }
 
+#[tokio::test]
+async fn an_edge_at_the_http_port_and_its_control_plane_are_told() {
+    let peers = peers().await;
+    let http = peers.plane.url().trim_start_matches("http://").parse().unwrap();
+    let envoy = Envoy::start(peers.bootstrap().control_plane(http)).await.unwrap();
+    envoy.log().wait_for("gRPC status 12: this is the HTTP port of the control plane", SOON).await.unwrap();
+    peers.plane.log().wait_for("an edge has come to the HTTP port", SOON).await.unwrap();
+}
+
 /// With this option Envoy goes on reading while the headers wait; going on with the body would release them.
 #[tokio::test]
 async fn a_held_body_does_not_slip_through_when_envoy_reads_on() {

@@ -90,14 +90,14 @@ mod tests {
         let certificate = |error: CertificateError, says: &str, hint: &str| check(&error.into(), says, hint);
         certificate(CertificateError::Expired, "has expired", "renew it");
         certificate(CertificateError::NotValidYet, "not valid yet", "clocks");
-        certificate(CertificateError::NotValidForName, "not for that name", "--url must have a name");
+        certificate(CertificateError::NotValidForName, "not for that name", "give a --url with a name");
         certificate(
             CertificateError::NotValidForNameContext {
                 expected: "localhost".try_into().unwrap(),
                 presented: vec!["DnsName(\"a.example\")".to_owned(), "IpAddress(10.0.0.1)".to_owned()],
             },
             "not for localhost, but for a.example, 10.0.0.1",
-            "--url must have a name",
+            "give a --url with a name",
         );
         certificate(CertificateError::UnknownIssuer, "not trusted here", "--ca-file");
         certificate(CertificateError::BadSignature, "not trusted here", "--ca-file");

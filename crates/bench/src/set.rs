@@ -4,17 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
 use portcullis_testbed::Envoy;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::edge::{answering, insert_filter, wasm};
+use crate::edge::{Probe, answering, insert_filter, wasm};
 use crate::report::Report;
 use crate::{needs, note};
 
@@ -66,14 +60,14 @@ async fn measure(entries: u64, name: &str, rounds: u32, report: &mut Report) -> 
     note!("Making a snapshot of {entries} keys in an Envoy");
     let filter = wasm("set", &needs::set_filter()?, &entries.to_string());
     let envoy = Envoy::start(answering().edit(|config| insert_filter(config, filter))).await?;
-    let mut vm = Vm::connect(&envoy).await?;
+    let mut vm = Probe::connect(envoy.address(), None).await?;
     let (mut hits, mut misses) = (Vec::new(), Vec::new());
     let (mut loads, mut chunks) = (Vec::new(), Vec::new());
     // The first round is the compiler's.
     for round in 0..=rounds {
-        let load: Load = vm.ask("/load").await?;
+        let load: Load = ask(&mut vm, "/load").await?;
         ensure!(load.entries == entries, "{} of {entries} entries are in the set", load.entries);
-        let look: Look = vm.ask("/look").await?;
+        let look: Look = ask(&mut vm, "/look").await?;
         ensure!(look.hits == look.looks, "{} of {} keys were found", look.hits, look.looks);
         ensure!(look.false_hits == 0, "{} keys were found that are not there", look.false_hits);
         if round == 0 {
@@ -97,31 +91,10 @@ async fn measure(entries: u64, name: &str, rounds: u32, report: &mut Report) -> 
     Ok(())
 }
 
-/// The filter, by a connection that stays open: one worker.
-struct Vm(SendRequest<Empty<Bytes>>);
-
-impl Vm {
-    async fn connect(envoy: &Envoy) -> Result<Self> {
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(TcpStream::connect(envoy.address()).await?)).await?;
-        // Errors arrive at the request as well; it ends with the sender.
-        tokio::spawn(connection);
-        Ok(Self(sender))
-    }
-
-    async fn ask<T: for<'a> Deserialize<'a>>(&mut self, path: &str) -> Result<T> {
-        let request = Request::get(path).header(header::HOST, "set").body(Empty::new())?;
-        let answer = async {
-            self.0.ready().await?;
-            let response = self.0.send_request(request).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(&body));
-            Ok(serde_json::from_slice(&body)?)
-        };
-        timeout(PATIENCE, answer)
-            .await
-            .with_context(|| format!("no answer to {path}"))?
-            .context("the set's filter")
-    }
+/// What the filter answers.
+async fn ask<T: for<'a> Deserialize<'a>>(vm: &mut Probe, path: &str) -> Result<T> {
+    let answer = timeout(PATIENCE, vm.get(path)).await.with_context(|| format!("no answer to {path}"))?;
+    let (status, body) = answer.context("the set's filter")?;
+    ensure!(status == 200, "the set's filter: {status}: {}", String::from_utf8_lossy(&body));
+    Ok(serde_json::from_slice(&body)?)
 }

@@ -31,14 +31,18 @@ impl Probe {
 
     /// The status of the answer, once it is whole.
     pub(crate) async fn ask(&mut self) -> Result<u16> {
+        self.get(Self::PATH).await.map(|(status, _)| status)
+    }
+
+    /// The answer's status and body.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<(u16, Bytes)> {
         self.sender.ready().await?;
-        let mut request = Request::get(Self::PATH).header(header::HOST, "service");
+        let mut request = Request::get(path).header(header::HOST, "service");
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let response = self.sender.send_request(request.body(Empty::new())?).await?;
         let status = response.status().as_u16();
-        response.into_body().collect().await?;
-        Ok(status)
+        Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 }

@@ -91,6 +91,7 @@ pub struct Gate {
     link: Link,
     sync: Sync,
     live: Live,
+    decoded: Decoded,
     tally: Tally,
     tries: Tries,
     /// Held requests, until when.
@@ -121,6 +122,7 @@ impl Gate {
             sync: Sync::new(policy.limits.revocations),
             policy: Rc::new(policy),
             live: Live::new(secret),
+            decoded: Decoded::default(),
             tally: Tally::default(),
             tries: Tries::default(),
             held: BTreeMap::new(),
@@ -211,9 +213,10 @@ impl Gate {
         // Without shapes there are no keys, but a malformed token is one already; the others are read again
         // when the set has come.
         let keys = || match store {
-            Some(store) => read(store, &raw),
-            None => text(&raw)
-                .and_then(|raw| Token::read(raw, &mut Decoded::default()).map(|_| TokenKeys::default())),
+            Some(store) => read(store, &mut self.decoded, &raw),
+            None => {
+                text(&raw).and_then(|raw| Token::read(raw, &mut self.decoded).map(|_| TokenKeys::default()))
+            }
         };
         match self.live.raw(&raw, keys) {
             Ok(token) => self.found(request, token),
@@ -372,9 +375,8 @@ impl Gate {
     }
 }
 
-fn read(store: &Store, raw: &[u8]) -> Result<TokenKeys, Malformed> {
-    let mut decoded = Decoded::default();
-    keys_of_token(&store.hash_key, &store.shapes, &Token::read(text(raw)?, &mut decoded)?)
+fn read(store: &Store, decoded: &mut Decoded, raw: &[u8]) -> Result<TokenKeys, Malformed> {
+    keys_of_token(&store.hash_key, &store.shapes, &Token::read(text(raw)?, decoded)?)
 }
 
 fn text(raw: &[u8]) -> Result<&str, Malformed> {

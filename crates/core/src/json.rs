@@ -246,9 +246,9 @@ impl<'de> Visitor<'de> for Value {
                 return Err(twice(&name));
             }
             let value = object.next_value_seed(inner)?;
-            if members.is_empty() {
-                // As many as most tokens have claims: growing costs more.
-                members.0.reserve(8);
+            if members.is_empty() && self.depth == 0 {
+                // As many as most tokens have claims: growing costs more. Of the objects in them there may be many.
+                members.0.reserve(FEW_MEMBERS);
             }
             members.0.push((name, value));
         }

@@ -295,7 +295,7 @@ impl Live {
     }
 
     /// The shapes or the hash key have changed: forgets the idle tokens and reads the others again.
-    pub fn reread(&mut self, read: impl Fn(&[u8]) -> Result<TokenKeys, Malformed>) -> Reread {
+    pub fn reread(&mut self, mut read: impl FnMut(&[u8]) -> Result<TokenKeys, Malformed>) -> Reread {
         let mut reread = Reread::default();
         self.by_key.clear();
         self.young.clear();

@@ -4,7 +4,6 @@
 //! no reader behind the filter can see other claims than the filter did: whatever looks like a JWT to a
 //! lenient reader must be one to this strict reader, or it is malformed.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -17,6 +16,10 @@ use sha2::{Digest, Sha256};
 
 use crate::json::{Json, Members};
 use crate::words;
+
+mod headers;
+
+use headers::Headers;
 
 /// Longest token, in bytes. Envoy's default for all headers together is 60 KiB.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
@@ -36,15 +39,16 @@ pub struct Jwt<'a> {
     /// The whole token.
     pub raw: &'a str,
     /// `kid` of its header.
-    pub key_id: Option<Cow<'a, str>>,
+    pub key_id: Option<&'a str>,
     /// Its claims: an object.
     pub claims: Json<'a>,
 }
 
-/// Where the parts of a JWT are decoded into, for as long as it is looked at.
+/// Where the parts of a JWT are decoded into, for as long as it is looked at. Whoever reads many keeps it: the headers
+/// seen lately are not decoded again.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    header: Vec<u8>,
+    headers: Headers,
     payload: Vec<u8>,
 }
 
@@ -90,8 +94,8 @@ impl<'a> Token<'a> {
             return Err(Malformed::TooLong);
         }
         let Some((header, payload, signature)) = three_parts(raw) else { return Self::opaque(raw) };
-        let Decoded { header: header_text, payload: payload_text } = decoded;
-        let Some(members) = read_object(header, header_text) else {
+        let Decoded { headers, payload: payload_text } = decoded;
+        let Some(key_id) = headers.key_id(header) else {
             // What this reader takes for a header, a lenient one does as well.
             return if resembles_object(header) {
                 Err(malformed(raw, Malformed::Header))
@@ -104,13 +108,7 @@ impl<'a> Token<'a> {
         if !are_token_bytes(signature) {
             return Err(Malformed::Characters);
         }
-        let key_id = match members.get("kid") {
-            None => None,
-            Some(Json::Text(key_id)) => Some(key_id.clone()),
-            // RFC 7515 section 4.1.4: a case-sensitive string.
-            Some(_) => return Err(Malformed::Header),
-        };
-        Ok(Self::Jwt(Jwt { raw, key_id, claims: Json::Object(claims) }))
+        Ok(Self::Jwt(Jwt { raw, key_id: key_id?, claims: Json::Object(claims) }))
     }
 
     fn opaque(raw: &'a str) -> Result<Self, Malformed> {
@@ -273,7 +271,7 @@ mod tests {
         let raw = jwt(r#"{"alg":"RS256","kid":"k1"}"#, r#"{"sub":"alice"}"#);
         let mut decoded = Decoded::default();
         let Ok(Token::Jwt(jwt)) = Token::read(&raw, &mut decoded) else { panic!("not a JWT") };
-        assert_eq!(jwt.key_id.as_deref(), Some("k1"));
+        assert_eq!(jwt.key_id, Some("k1"));
         assert_eq!(jwt.claims.get("sub").and_then(Json::as_text), Some("alice"));
     }
 

@@ -1,4 +1,5 @@
 use alloc::format;
+use alloc::vec;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -163,7 +163,7 @@ impl Gate {
     /// Keys are other ones now: reads the open tokens again.
     fn reshape(&mut self, effects: &mut Effects) {
         let Some(store) = self.sync.store() else { return };
-        let reread = self.live.reread(|raw| read(store, raw));
+        let reread = self.live.reread(|raw| read(store, &mut self.decoded, raw));
         if self.cuts_malformed() {
             self.cut(&reread.malformed, Code::Malformed, effects);
         }

@@ -12,14 +12,12 @@ mod variant;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::note;
 use crate::report::Report;
-use crate::stats::ratios;
 use crate::system::Cores;
 use measure::{Measured, Stage};
 use variant::Variant;
@@ -30,11 +28,11 @@ pub(crate) use probe::Probe;
 /// Arguments of `bench edge`.
 #[derive(Args, Debug)]
 pub(crate) struct Edge {
-    /// How often each variant is measured; the variants take turns
+    /// How often everything is started anew
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long each measurement takes, after a warm-up
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+    /// How long each variant is measured in a round, in turns of a second
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Only this variant (may be given several times); an unknown name lists all
     #[arg(long, value_name = "VARIANT")]
@@ -51,6 +49,8 @@ pub(crate) struct Edge {
 const QUICK_MOST: usize = 1_000_000;
 
 type Results = BTreeMap<&'static str, Vec<Measured>>;
+/// Variants that have no figure, and why.
+type Broken = BTreeMap<&'static str, String>;
 
 impl Edge {
     pub(crate) async fn run(self, cores: &Cores, report: &mut Report) -> Result<()> {
@@ -59,14 +59,12 @@ impl Edge {
         let variants = variant::choose(&self.only, most)?;
         let stage = Stage::set(&variants, cores.clone()).await?;
         let mut results = Results::new();
-        let mut broken: BTreeMap<&str, String> = BTreeMap::new();
+        let mut broken = Broken::new();
         for round in 1..=rounds {
             note!("Round {round} of {rounds}");
-            for variant in &variants {
-                if broken.contains_key(variant.name) {
-                    continue;
-                }
-                match stage.measure_again(variant, Duration::from_secs(seconds)).await {
+            let sound: Vec<_> = variants.iter().filter(|one| !broken.contains_key(one.name)).collect();
+            for (variant, measured) in measure(&stage, &sound, seconds).await {
+                match measured {
                     Ok(measured) => {
                         note!("    {:<28} {measured}", variant.name);
                         results.entry(variant.name).or_default().push(measured);
@@ -92,6 +90,40 @@ impl Edge {
     }
 }
 
+/// One round: all variants are started, then take turns of a second, there and back, so that what comes first has no
+/// advantage from it.
+async fn measure<'v>(
+    stage: &Stage,
+    variants: &[&'v Variant],
+    seconds: u64,
+) -> Vec<(&'v Variant, Result<Measured>)> {
+    let mut running = Vec::new();
+    for variant in variants {
+        running.push((*variant, stage.start_again(variant).await));
+    }
+    for _ in 0..seconds {
+        for (_, envoy) in &mut running {
+            let turn = match envoy {
+                Ok(envoy) => stage.turn(envoy).await,
+                Err(_) => continue,
+            };
+            if let Err(error) = turn {
+                *envoy = Err(error);
+            }
+        }
+        running.reverse();
+    }
+    running.sort_by_key(|(variant, _)| variants.iter().position(|one| one == variant));
+    let mut measured = Vec::new();
+    for (variant, envoy) in running {
+        measured.push(match envoy {
+            Ok(envoy) => (variant, stage.end(envoy).await),
+            Err(error) => (variant, Err(error)),
+        });
+    }
+    measured
+}
+
 /// The ratios that have a target: `id`, what is put over what.
 const RATIOS: [(&str, &str, &str); 6] = [
     ("edge_1m_over_empty", variant::PORTCULLIS_1M, variant::EMPTY),
@@ -105,13 +137,14 @@ const RATIOS: [(&str, &str, &str); 6] = [
 /// Each in requests a second, and as `_cpu` in requests per second of Envoy's processor time: with both, more
 /// is better.
 fn add_ratios(results: &Results, report: &mut Report) {
-    let all = |name: &str, of: fn(&Measured) -> f64| -> Vec<f64> {
-        results.get(name).into_iter().flatten().map(of).collect()
+    let pairs = |over, under| {
+        let of = |name: &str| results.get(name).map_or(&[][..], Vec::as_slice);
+        of(over).iter().zip(of(under))
     };
     for (id, over, under) in RATIOS {
-        let rates = ratios(&all(over, Measured::per_second), &all(under, Measured::per_second));
+        let rates: Vec<f64> = pairs(over, under).map(|(over, under)| over.rate_over(under)).collect();
         report.add(id, "ratio", &rates);
-        let cpu = ratios(&all(under, Measured::cpu_us), &all(over, Measured::cpu_us));
+        let cpu: Vec<f64> = pairs(over, under).map(|(over, under)| over.cpu_over(under)).collect();
         report.add(format!("{id}_cpu"), "ratio", &cpu);
     }
 }
@@ -123,7 +156,7 @@ fn add_figures(variant: &Variant, measured: &[Measured], report: &mut Report) {
     };
     add("rps", "req/s", Measured::per_second);
     add("cpu_us", "us/req", Measured::cpu_us);
-    add("p50_us", "us", |measured| measured.seen.p50_us);
-    add("p99_us", "us", |measured| measured.seen.p99_us);
+    add("p50_us", "us", Measured::p50_us);
+    add("p99_us", "us", Measured::p99_us);
     add("rss_mib", "MiB", |measured| measured.resident_mib);
 }

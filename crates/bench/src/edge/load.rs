@@ -9,14 +9,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::process::Command;
 
-/// Cycles through the tokens of a file, so that a cache that is too small for them is of no use, and ends with
-/// one line that is easily read.
+/// Cycles through the tokens of a file, beginning where it is told, so that a cache that is too small for them is of no
+/// use, and ends with one line that is easily read.
 const SCRIPT: &str = r#"
 local requests, next = {}, 0
 function init(args)
   for token in io.lines(args[1]) do
     requests[#requests + 1] = wrk.format("GET", "/", { authorization = "Bearer " .. token })
   end
+  next = tonumber(args[2]) % #requests
 end
 function request()
   next = next % #requests + 1
@@ -55,13 +56,19 @@ impl Wrk {
         Ok(Self { script })
     }
 
-    /// Sends as much as is answered, for so long.
-    pub(crate) async fn run(&self, address: SocketAddr, tokens: &Path, time: Duration) -> Result<Seen> {
+    /// Sends as much as is answered, for so long, with the tokens from there on.
+    pub(crate) async fn run(
+        &self,
+        address: SocketAddr,
+        tokens: &Path,
+        first: u64,
+        time: Duration,
+    ) -> Result<Seen> {
         let mut command = Command::new("wrk");
         command.args(["--threads", "1", "--connections", CONNECTIONS, "--timeout", "5s"]);
         command.arg("--duration").arg(format!("{}s", time.as_secs().max(1)));
         command.arg("--script").arg(&self.script);
-        command.arg(format!("http://{address}/")).arg("--").arg(tokens);
+        command.arg(format!("http://{address}/")).arg("--").arg(tokens).arg(first.to_string());
         command.stdin(Stdio::null()).kill_on_drop(true);
         let output = command.output().await.context("cannot start wrk")?;
         let (text, errors) =

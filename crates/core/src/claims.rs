@@ -2,9 +2,8 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
-
-use smallvec::SmallVec;
 
 use crate::cutoff::{CutoffClaim, IssuedAt};
 use crate::field::{ClaimPath, Field};
@@ -134,22 +133,19 @@ pub fn keys_of_verified(
     })
 }
 
-/// What a token says of a field: nearly always one thing.
-type Values<'t> = SmallVec<[Cow<'t, str>; 1]>;
-
-fn values_in_token<'t>(field: &Field, token: &'t Token<'_>) -> Values<'t> {
+fn values_in_token<'t>(field: &Field, token: &'t Token<'_>) -> Vec<Cow<'t, str>> {
     match (field, token) {
-        (Field::TokenSha256, token) => SmallVec::from_buf([token.sha256_hex().into()]),
+        (Field::TokenSha256, token) => vec![token.sha256_hex().into()],
         (Field::KeyId, Token::Jwt(jwt)) => jwt.key_id.iter().map(|key_id| (*key_id).into()).collect(),
         (Field::Claim(path), Token::Jwt(jwt)) => values_at(&jwt.claims, path.names()),
         (Field::Client, Token::Jwt(jwt)) => {
             ["client_id", "azp"].iter().filter_map(|name| scalar_text(jwt.claims.get(name)?)).collect()
         }
-        (_, Token::Opaque(_)) => Values::new(),
+        (_, Token::Opaque(_)) => vec![],
     }
 }
 
-fn values_at<'t>(claims: &'t Json<'_>, path: &[String]) -> Values<'t> {
+fn values_at<'t>(claims: &'t Json<'_>, path: &[String]) -> Vec<Cow<'t, str>> {
     let inner = path.iter().try_fold(claims, |value, name| match value {
         Json::Object(members) => members.get(name),
         // RFC 6901 section 4: a list element by its index.
@@ -159,11 +155,11 @@ fn values_at<'t>(claims: &'t Json<'_>, path: &[String]) -> Values<'t> {
     match inner {
         Some(Json::List(elements)) => elements.iter().filter_map(scalar_text).collect(),
         Some(scalar) => scalar_text(scalar).into_iter().collect(),
-        None => Values::new(),
+        None => vec![],
     }
 }
 
-fn values_of_verified(bytes: &[u8]) -> Values<'_> {
+fn values_of_verified(bytes: &[u8]) -> Vec<Cow<'_, str>> {
     match list(bytes) {
         Some(elements) => elements.into_iter().filter_map(untyped_text).collect(),
         None => untyped_text(bytes).into_iter().collect(),
@@ -199,7 +195,7 @@ fn list(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 fn keys<'t>(
     hash_key: &HashKey,
     shapes: &Shapes,
-    values_of: impl Fn(usize, &Field) -> Values<'t>,
+    values_of: impl Fn(usize, &Field) -> Vec<Cow<'t, str>>,
 ) -> Result<Vec<(Key, usize)>, Malformed> {
     let values = |(at, field)| {
         let mut values = values_of(at, field);
@@ -211,8 +207,8 @@ fn keys<'t>(
         }
         values
     };
-    let known: SmallVec<[Values<'_>; 4]> = shapes.fields().iter().enumerate().map(values).collect();
-    let values = |field: &usize| known.get(*field).map_or(&[][..], SmallVec::as_slice);
+    let known: Vec<Vec<Cow<'_, str>>> = shapes.fields().iter().enumerate().map(values).collect();
+    let values = |field: &usize| known.get(*field).map_or(&[][..], Vec::as_slice);
     let mut keys = Vec::new();
     for (index, (shape, columns)) in shapes.columns().enumerate() {
         // 32 bits on the edge: six lists of 64 values would come out as none at all.

@@ -1,5 +1,4 @@
 use alloc::format;
-use alloc::vec;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

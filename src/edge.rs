@@ -2,6 +2,7 @@
 
 mod admission;
 pub mod codec;
+mod fanout;
 mod hello;
 mod outgoing;
 mod peer;

@@ -22,6 +22,10 @@ pub(super) struct Sender {
     timeout: Duration,
 }
 
+/// Hands over what there is room for.
+#[derive(Debug)]
+pub(super) struct AtOnce(mpsc::Sender<Encoded>);
+
 /// The end of the connection.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -59,6 +63,11 @@ impl Sender {
         }
     }
 
+    /// A way to the same stream that never waits.
+    pub(super) fn at_once(&self) -> AtOnce {
+        AtOnce(self.queue.clone())
+    }
+
     /// Ends the stream with a status. What still waits is dropped: an edge that resumes gets it again.
     pub(super) fn end(self, status: Status) {
         // The first status stands.
@@ -68,6 +77,15 @@ impl Sender {
     /// Returns once the connection is gone.
     pub(super) async fn closed(&self) {
         self.queue.closed().await;
+    }
+}
+
+impl AtOnce {
+    /// Hands over all of the messages or none; whether it did.
+    pub(super) fn send(&self, messages: &[Encoded]) -> bool {
+        let Ok(room) = self.0.try_reserve_many(messages.len()) else { return false };
+        room.zip(messages).for_each(|(place, message)| place.send(message.clone()));
+        true
     }
 }
 

@@ -16,6 +16,7 @@ use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admission::admit;
+use super::fanout::Fanout;
 use super::hello::Said;
 use super::outgoing::{self, Outgoing};
 use super::peer::Peer;
@@ -95,6 +96,7 @@ pub struct EdgeService {
 struct Local {
     service: EdgeService,
     sessions: Sessions,
+    fanout: Fanout,
 }
 
 impl EdgeService {
@@ -122,9 +124,9 @@ impl Edge for Local {
         peer.iter().for_each(Peer::admit);
         let place = Arc::clone(places).try_acquire_owned().map_err(|_| refuse(Refusal::Full))?;
         let (sender, outgoing) = outgoing::stream(context.settings.send_timeout);
-        let context = Arc::clone(context);
+        let (context, fanout) = (Arc::clone(context), self.fanout.clone());
         self.sessions.add(async move {
-            session::run(context, admission, &door, request.into_inner(), sender).await;
+            session::run(context, fanout, admission, &door, request.into_inner(), sender).await;
             drop(place);
         });
         Ok(Response::new(outgoing))
@@ -144,14 +146,23 @@ pub async fn serve<C>(
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
+    let fanout = Fanout::default();
     let (sessions, running) = Sessions::new();
-    let running = tokio::spawn(running);
+    let running = tokio::spawn({
+        let fanout = fanout.clone();
+        async move {
+            tokio::select! {
+                () = running => {}
+                never = fanout.run() => match never {},
+            }
+        }
+    });
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
         .add_service(
-            EdgeServer::new(Local { service, sessions }).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            EdgeServer::new(Local { service, sessions, fanout }).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .serve_with_incoming_shutdown(incoming, stop)
         .await?;

@@ -9,13 +9,14 @@ use futures_util::stream::FuturesUnordered;
 use portcullis_core::Version;
 use portcullis_core::wire::edge::edge_message::Message;
 use portcullis_core::wire::edge::{self, EdgeMessage, Receipt};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, interval_at, timeout};
 use tonic::{Code, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use super::admission::{Admission, Shown};
+use super::fanout::Fanout;
 use super::hello::{Hello, Said};
 use super::outgoing::Sender;
 use super::refusal::{Door, Refusal};
@@ -26,7 +27,7 @@ use crate::auth::Principal;
 use crate::feed::{Start, Update};
 
 /// What is published from some version on.
-type Updates = broadcast::Receiver<Arc<Update>>;
+pub(super) type Updates = broadcast::Receiver<Arc<Update>>;
 
 /// The codes of the contract; others are counted as `other`.
 const CODES: [&str; 11] = [
@@ -46,6 +47,7 @@ const CODES: [&str; 11] = [
 /// Serves a stream until either end has enough, and ends it with the reason.
 pub(super) async fn run(
     context: Arc<Context>,
+    fanout: Fanout,
     admission: Admission,
     door: &Door,
     mut inbound: Streaming<EdgeMessage>,
@@ -61,7 +63,7 @@ pub(super) async fn run(
         Ok((hello, start, mut connected)) => {
             let (ask, asked) = mpsc::channel(1);
             let work: [Pin<Box<dyn Future<Output = Status> + Send + '_>>; 3] = [
-                Box::pin(send(&context, start, &outgoing, asked)),
+                Box::pin(send(&context, &fanout, start, &outgoing, asked)),
                 Box::pin(listen(&context, &connected.worker, &hello, &mut inbound, &ask)),
                 Box::pin(ended()),
             ];
@@ -202,6 +204,7 @@ impl Drop for Connected<'_> {
 /// Sends what the edge needs, for good; returns why it cannot.
 async fn send(
     context: &Context,
+    fanout: &Fanout,
     mut start: Start,
     outgoing: &Sender,
     mut asked: mpsc::Receiver<()>,
@@ -211,7 +214,7 @@ async fn send(
             Ok(begun) => begun,
             Err(status) => return status,
         };
-        match go_on(context, version, updates, outgoing, &mut asked).await {
+        match go_on(context, fanout, version, updates, outgoing, &mut asked).await {
             // A snapshot was asked for.
             Ok(()) => start = context.store.subscribe(None),
             Err(status) => return status,
@@ -241,6 +244,7 @@ async fn begin(context: &Context, start: Start, outgoing: &Sender) -> Result<(Ve
 /// Sends what happens, until a snapshot is asked for.
 async fn go_on(
     context: &Context,
+    fanout: &Fanout,
     mut version: Version,
     mut updates: Updates,
     outgoing: &Sender,
@@ -248,26 +252,35 @@ async fn go_on(
 ) -> Result<(), Status> {
     let period = context.settings.heartbeat;
     let mut heartbeat = interval_at(Instant::now() + period, period);
+    let mut aside = None;
     loop {
-        let update = tokio::select! {
-            update = updates.recv() => match update {
-                Ok(update) => update,
-                Err(RecvError::Closed) => return Err(Status::unavailable("the control plane is shutting down")),
-                Err(RecvError::Lagged(_)) => {
-                    let missed = context.store.catch_up(version);
-                    let (update, rest) = missed
-                        .ok_or_else(|| Status::resource_exhausted("the edge does not keep up: come back"))?;
-                    updates = rest;
-                    update
-                }
-            },
-            _ = heartbeat.tick() => {
-                if let Some(heartbeat) = context.store.heartbeat(version) {
+        let update = match aside.take().unwrap_or_else(|| updates.try_recv()) {
+            Ok(update) => update,
+            Err(TryRecvError::Closed) => {
+                return Err(Status::unavailable("the control plane is shutting down"));
+            }
+            Err(TryRecvError::Lagged(_)) => {
+                let missed = context.store.catch_up(version);
+                let (update, rest) = missed
+                    .ok_or_else(|| Status::resource_exhausted("the edge does not keep up: come back"))?;
+                updates = rest;
+                update
+            }
+            Err(TryRecvError::Empty) => {
+                let joined = fanout.join(version, updates, outgoing);
+                let due = tokio::select! {
+                    () = joined.aside() => false,
+                    _ = heartbeat.tick() => true,
+                    Some(()) = asked.recv() => return Ok(()),
+                };
+                let left =
+                    joined.leave().ok_or_else(|| Status::internal("the session has lost its place"))?;
+                (version, updates, aside) = (left.version, left.updates, left.aside);
+                if due && let Some(heartbeat) = context.store.heartbeat(version) {
                     outgoing.send(heartbeat).await?;
                 }
                 continue;
             }
-            Some(()) = asked.recv() => return Ok(()),
         };
         for part in &update.parts {
             outgoing.send(part.clone()).await?;
@@ -275,6 +288,10 @@ async fn go_on(
         version = update.to;
         if update.starts_over {
             return Err(Status::aborted("the shapes in use are others now: come back"));
+        }
+        // It starts anew, whatever else there is to send.
+        if asked.try_recv().is_ok() {
+            return Ok(());
         }
     }
 }

@@ -13,7 +13,7 @@ use portcullis_core::{Key, Shape, Version};
 use tokio::sync::broadcast;
 
 use crate::clock::UnixMillis;
-use crate::edge::codec::Encoded;
+use crate::edge::codec::Framed;
 use crate::state::State;
 
 mod encode;
@@ -54,7 +54,7 @@ pub struct Update {
     /// The version that it leads to.
     pub to: Version,
     /// One message or more.
-    pub parts: Vec<Encoded>,
+    pub parts: Vec<Framed>,
     /// Too many shapes have come and gone: subscribers are to come back for a new header.
     pub starts_over: bool,
 }
@@ -63,7 +63,7 @@ pub struct Update {
 #[derive(Debug)]
 pub struct Start {
     /// The first message.
-    pub header: Encoded,
+    pub header: Framed,
     /// The whole set, unless the subscriber's own can be continued.
     pub snapshot: Option<Arc<Snapshot>>,
     /// From the snapshot or the subscriber's own version to now.
@@ -195,7 +195,7 @@ impl Feed {
 
     /// Where the log stands, for a subscriber that has been sent everything.
     #[must_use]
-    pub fn heartbeat(state: &State) -> Encoded {
+    pub fn heartbeat(state: &State) -> Framed {
         let digest = state.ledger().set().digest().into();
         Message::Heartbeat(edge::Heartbeat { version: state.version(), digest }).into()
     }

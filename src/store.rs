@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::clock::UnixMillis;
-use crate::edge::codec::Encoded;
+use crate::edge::codec::Framed;
 use crate::feed::{Feed, Start, Update};
 use crate::log::wire::event::Event as Body;
 use crate::log::{Committed, EventLog, Follower, LogError, NewEvent, Versions};
@@ -187,7 +187,7 @@ impl Store {
 
     /// The heartbeat for a subscriber at that version; `None` when there is something newer to send instead.
     #[must_use]
-    pub fn heartbeat(&self, version: Version) -> Option<Encoded> {
+    pub fn heartbeat(&self, version: Version) -> Option<Framed> {
         self.read(|state| (state.version() == version).then(|| Feed::heartbeat(state)))
     }
 

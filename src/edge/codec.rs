@@ -1,5 +1,5 @@
-//! How messages get on the stream. What the control plane says is encoded once and shared by all
-//! subscribers, so the codec sends bytes; what edges say is decoded as usual.
+//! How messages get on the stream. What the control plane says is encoded once and shared by all subscribers, so what
+//! goes to them is bytes; what edges say is decoded as usual.
 
 use std::marker::PhantomData;
 
@@ -9,15 +9,37 @@ use prost::Message as _;
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// A `ControlMessage`, encoded. Cheap to clone.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Encoded(pub Bytes);
+/// Bytes that gRPC has before each message of a stream.
+const HEADER: usize = 5;
 
-impl From<control_message::Message> for Encoded {
+/// A `ControlMessage` as it is on the stream: encoded, after gRPC's header. Cheap to clone.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Framed(pub(super) Bytes);
+
+impl From<control_message::Message> for Framed {
     fn from(message: control_message::Message) -> Self {
-        Self(ControlMessage { message: Some(message) }.encode_to_vec().into())
+        let message = ControlMessage { message: Some(message) }.encode_to_vec();
+        let mut framed = Vec::with_capacity(HEADER + message.len());
+        // Not compressed.
+        framed.put_u8(0);
+        // None comes near 4 GiB: they are cut into parts of 64 KiB.
+        framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+        framed.put_slice(&message);
+        Self(framed.into())
     }
 }
+
+#[cfg(test)]
+impl Framed {
+    /// Without the header.
+    pub(crate) fn message(&self) -> &[u8] {
+        &self.0[HEADER..]
+    }
+}
+
+/// A `ControlMessage` as a subscriber gets it, not yet decoded.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Encoded(pub Bytes);
 
 /// A message of this protocol, in its direction.
 pub trait Wire: Send + Sized + 'static {

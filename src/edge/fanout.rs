@@ -160,22 +160,25 @@ impl Drop for Joined {
 mod tests {
     use std::time::Duration;
 
-    use futures_util::{FutureExt as _, StreamExt as _};
+    use futures_util::FutureExt as _;
+    use http_body_util::BodyExt as _;
     use tokio::sync::broadcast;
 
     use super::*;
-    use crate::edge::codec::Encoded;
+    use crate::edge::codec::Framed;
     use crate::edge::outgoing::{self, Outgoing};
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
     fn update(to: Version, parts: usize) -> Arc<Update> {
-        let part = Encoded(to.to_be_bytes().to_vec().into());
+        let part = Framed(to.to_be_bytes().to_vec().into());
         Arc::new(Update { from: to - 1, to, parts: vec![part; parts], starts_over: false })
     }
 
-    fn sent(outgoing: &mut Outgoing) -> Vec<Encoded> {
-        std::iter::from_fn(|| outgoing.next().now_or_never()).map(|sent| sent.unwrap().unwrap()).collect()
+    fn sent(outgoing: &mut Outgoing) -> Vec<Framed> {
+        std::iter::from_fn(|| outgoing.frame().now_or_never())
+            .map(|sent| Framed(sent.unwrap().unwrap().into_data().unwrap()))
+            .collect()
     }
 
     #[tokio::test]

@@ -5,11 +5,13 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::Stream;
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::codec::Encoded;
+use super::codec::Framed;
 
 /// Messages between the session and the connection; what waits longer waits in the feed's ring.
 const QUEUE: usize = 4;
@@ -17,19 +19,19 @@ const QUEUE: usize = 4;
 /// The end of the session that sends.
 #[derive(Debug)]
 pub(super) struct Sender {
-    queue: mpsc::Sender<Encoded>,
+    queue: mpsc::Sender<Framed>,
     end: Arc<OnceLock<Status>>,
     timeout: Duration,
 }
 
 /// Hands over what there is room for.
 #[derive(Debug)]
-pub(super) struct AtOnce(mpsc::Sender<Encoded>);
+pub(super) struct AtOnce(mpsc::Sender<Framed>);
 
-/// The end of the connection.
+/// The end of the connection: the body of the response.
 #[derive(Debug)]
 pub struct Outgoing {
-    queue: mpsc::Receiver<Encoded>,
+    queue: mpsc::Receiver<Framed>,
     end: Arc<OnceLock<Status>>,
     ended: bool,
 }
@@ -46,7 +48,7 @@ impl Sender {
     ///
     /// # Errors
     /// The status to end with: when the connection is gone, or takes nothing for too long.
-    pub(super) async fn send(&self, message: Encoded) -> Result<(), Status> {
+    pub(super) async fn send(&self, message: Framed) -> Result<(), Status> {
         // There mostly is room, and then no timer is needed.
         let message = match self.queue.try_send(message) {
             Ok(()) => return Ok(()),
@@ -82,48 +84,90 @@ impl Sender {
 
 impl AtOnce {
     /// Hands over all of the messages or none; whether it did.
-    pub(super) fn send(&self, messages: &[Encoded]) -> bool {
+    pub(super) fn send(&self, messages: &[Framed]) -> bool {
         let Ok(room) = self.0.try_reserve_many(messages.len()) else { return false };
         room.zip(messages).for_each(|(place, message)| place.send(message.clone()));
         true
     }
 }
 
-impl Stream for Outgoing {
-    type Item = Result<Encoded, Status>;
+impl Outgoing {
+    fn end_with(&mut self, status: &Status) -> Result<Frame<Bytes>, Status> {
+        self.ended = true;
+        self.queue.close();
+        let mut trailers = HeaderMap::new();
+        status.add_header(&mut trailers)?;
+        Ok(Frame::trailers(trailers))
+    }
+}
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if self.ended {
             return Poll::Ready(None);
         }
         // The sender sets the status before it goes, and its going wakes this task.
         let next = self.queue.poll_recv(context);
         if let Some(status) = self.end.get().cloned() {
-            self.ended = true;
-            self.queue.close();
-            return Poll::Ready(Some(Err(status)));
+            return Poll::Ready(Some(self.end_with(&status)));
         }
-        next.map(|message| message.map(Ok))
+        next.map(|message| match message {
+            Some(Framed(message)) => Some(Ok(Frame::data(message))),
+            // The session has failed, and that is in the log.
+            None => Some(self.end_with(&Status::ok(""))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt as _;
+    use http_body_util::BodyExt as _;
+    use portcullis_core::wire::edge::Header;
+    use portcullis_core::wire::edge::control_message::Message;
 
     use super::*;
+
+    async fn end_of(outgoing: &mut Outgoing) -> Status {
+        let trailers = outgoing.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert!(outgoing.is_end_stream() && outgoing.frame().await.is_none());
+        Status::from_header_map(&trailers).unwrap()
+    }
 
     #[tokio::test]
     async fn who_takes_nothing_is_given_up_and_told_so() {
         let (sender, mut outgoing) = stream(Duration::from_millis(1));
         for _ in 0..QUEUE {
-            sender.send(Encoded::default()).await.unwrap();
+            sender.send(Framed::default()).await.unwrap();
         }
-        let status = sender.send(Encoded::default()).await.unwrap_err();
+        let status = sender.send(Framed::default()).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         sender.end(status);
-        assert_eq!(outgoing.next().await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
-        assert!(outgoing.next().await.is_none());
+        let status = end_of(&mut outgoing).await;
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(status.message(), "the edge does not keep up: come back and resume");
+    }
+
+    #[tokio::test]
+    async fn messages_come_as_they_were_framed_and_then_the_status() {
+        let (sender, mut outgoing) = stream(Duration::from_secs(10));
+        let messages = [Framed::from(Message::Header(Header::default())), Framed::default()];
+        assert!(sender.at_once().send(&messages));
+        for Framed(message) in messages {
+            assert_eq!(outgoing.frame().await.unwrap().unwrap().into_data().unwrap(), message);
+        }
+        // A session that fails says nothing.
+        drop(sender);
+        assert_eq!(end_of(&mut outgoing).await.code(), tonic::Code::Ok);
     }
 
     #[tokio::test]
@@ -131,6 +175,6 @@ mod tests {
         let (sender, outgoing) = stream(Duration::from_secs(10));
         drop(outgoing);
         sender.closed().await;
-        assert_eq!(sender.send(Encoded::default()).await.unwrap_err().code(), tonic::Code::Cancelled);
+        assert_eq!(sender.send(Framed::default()).await.unwrap_err().code(), tonic::Code::Cancelled);
     }
 }

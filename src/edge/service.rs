@@ -2,20 +2,23 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::Stream;
+use futures_util::{Stream, stream};
 use portcullis_core::Version;
 use portcullis_core::wire::edge::EdgeMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
+use tower::util::MapResponse;
 
 use super::admission::admit;
+use super::codec::Encoded;
 use super::fanout::Fanout;
 use super::hello::Said;
 use super::outgoing::{self, Outgoing};
@@ -110,12 +113,13 @@ impl EdgeService {
 
 #[tonic::async_trait]
 impl Edge for Local {
-    type SubscribeStream = Outgoing;
+    // What is sent is in the response's `Ready`.
+    type SubscribeStream = stream::Empty<Result<Encoded, Status>>;
 
     async fn subscribe(
         &self,
         request: Request<Streaming<EdgeMessage>>,
-    ) -> Result<Response<Outgoing>, Status> {
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
         let EdgeService { context, places } = &self.service;
         let peer = request.extensions().get::<Peer>().cloned();
         let door = Door::new(Arc::clone(context), peer.clone());
@@ -129,7 +133,22 @@ impl Edge for Local {
             session::run(context, fanout, admission, &door, request.into_inner(), sender).await;
             drop(place);
         });
-        Ok(Response::new(outgoing))
+        let mut response = Response::new(stream::empty());
+        response.extensions_mut().insert(Ready(Arc::new(Mutex::new(Some(outgoing)))));
+        Ok(response)
+    }
+}
+
+/// The body of a response, on its way through the generated code. That would encode each message anew, for each stream
+/// into a buffer of its own; these are encoded already.
+#[derive(Clone)]
+struct Ready(Arc<Mutex<Option<Outgoing>>>);
+
+fn with_ready_body(mut response: hyper::Response<Body>) -> hyper::Response<Body> {
+    let ready: Option<Ready> = response.extensions_mut().remove();
+    match ready.and_then(|Ready(body)| body.lock().unwrap_or_else(PoisonError::into_inner).take()) {
+        Some(outgoing) => response.map(|_| Body::new(outgoing)),
+        None => response,
     }
 }
 
@@ -157,14 +176,15 @@ where
             }
         }
     });
+    // The only service, so there is nothing to route; a router would put two more layers around each body.
+    let edges =
+        EdgeServer::new(Local { service, sessions, fanout }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let edges = MapResponse::new(edges, with_ready_body);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
-        .add_service(
-            EdgeServer::new(Local { service, sessions, fanout }).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
-        .serve_with_incoming_shutdown(incoming, stop)
+        .serve_with_incoming_shutdown(edges, incoming, stop)
         .await?;
     // Fails only if it panics, and that is in the log.
     let _ = running.await;

@@ -9,7 +9,7 @@ use portcullis_core::{Key, Shape, Version};
 
 use super::Update;
 use crate::clock::UnixMillis;
-use crate::edge::codec::Encoded;
+use crate::edge::codec::Framed;
 use crate::state::State;
 
 /// Changes in one message: 50,000 bytes of entries at most.
@@ -54,7 +54,7 @@ pub(super) fn update(
             delta.digest = set.digest().into();
         }
         chunk.iter().for_each(|key| delta.push(Change { key: *key, cutoff: set.get(*key) }));
-        Encoded::from(Message::Delta(delta))
+        Framed::from(Message::Delta(delta))
     });
     Update { from, to, parts: parts.collect(), starts_over: false }
 }
@@ -65,7 +65,7 @@ pub struct Snapshot {
     /// The version.
     pub version: Version,
     /// Its chunks, in their order; at least one.
-    pub chunks: Vec<Encoded>,
+    pub chunks: Vec<Framed>,
     entries: u64,
     digest: Digest,
 }

@@ -49,9 +49,9 @@ impl Store {
     fn synchronize(&mut self, edge: &mut Sync) -> Option<usize> {
         edge.restart();
         let start = self.start(edge);
-        edge.receive(&start.header.0).unwrap();
+        edge.receive(start.header.message()).unwrap();
         for chunk in start.snapshot.iter().flat_map(|snapshot| &snapshot.chunks) {
-            edge.receive(&chunk.0).unwrap();
+            edge.receive(chunk.message()).unwrap();
         }
         let changes = take(edge, &start.catch_up);
         let store = edge.store().unwrap();
@@ -62,7 +62,7 @@ impl Store {
 }
 
 fn take(edge: &mut Sync, update: &Update) -> usize {
-    let progress = update.parts.iter().map(|part| match edge.receive(&part.0).unwrap() {
+    let progress = update.parts.iter().map(|part| match edge.receive(part.message()).unwrap() {
         Progress::Changed { changes, .. } => changes.len(),
         Progress::Part | Progress::Replaced => 0,
         other => panic!("{other:?}"),
@@ -126,9 +126,9 @@ fn nothing_falls_between_the_start_and_the_updates() {
     let mut edge = Sync::default();
     let mut start = store.start(&edge);
     store.revoke(2);
-    edge.receive(&start.header.0).unwrap();
+    edge.receive(start.header.message()).unwrap();
     for chunk in &start.snapshot.as_ref().unwrap().chunks {
-        edge.receive(&chunk.0).unwrap();
+        edge.receive(chunk.message()).unwrap();
     }
     take(&mut edge, &start.catch_up);
     let update = start.updates.try_recv().unwrap();
@@ -158,7 +158,7 @@ fn long_updates_come_in_parts() {
     (1..=many).for_each(|sid| store.revoke(sid));
     let start = store.start(&edge);
     assert_eq!(start.catch_up.parts.len(), 5);
-    assert!(start.catch_up.parts.iter().all(|part| part.0.len() <= 64 * 1_024));
+    assert!(start.catch_up.parts.iter().all(|part| part.message().len() <= 64 * 1_024));
     assert_eq!(store.synchronize(&mut edge), Some(many as usize));
     store.apply(Body::Swept(wire::Swept { until: 9 }));
     assert_eq!(store.synchronize(&mut edge), Some(many as usize));
@@ -167,7 +167,7 @@ fn long_updates_come_in_parts() {
     (1..=many).for_each(|sid| other.revoke(sid));
     assert_eq!(other.synchronize(&mut fresh), None);
     let chunks = &other.start(&Sync::default()).snapshot.unwrap().chunks;
-    assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.0.len() <= 64 * 1_024));
+    assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.message().len() <= 64 * 1_024));
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn a_shape_that_comes_and_goes_is_announced_once() {
     let mut edge = Sync::default();
     edge.restart();
     let mut start = store.start(&edge);
-    edge.receive(&start.header.0).unwrap();
-    edge.receive(&start.snapshot.as_ref().unwrap().chunks[0].0).unwrap();
+    edge.receive(start.header.message()).unwrap();
+    edge.receive(start.snapshot.as_ref().unwrap().chunks[0].message()).unwrap();
     for _ in 0..100 {
         store.revoke(1);
         take(&mut edge, &start.updates.try_recv().unwrap());
@@ -208,8 +208,8 @@ fn what_was_missed_has_the_shapes_that_were_announced_since() {
     store.revoke_claim("a");
     edge.restart();
     let start = store.start(&edge);
-    edge.receive(&start.header.0).unwrap();
-    edge.receive(&start.snapshot.as_ref().unwrap().chunks[0].0).unwrap();
+    edge.receive(start.header.message()).unwrap();
+    edge.receive(start.snapshot.as_ref().unwrap().chunks[0].message()).unwrap();
     store.revoke_claim("b");
     store.revoke_claim("c");
     let missed = store.feed.missed(&store.state, 1).unwrap();

@@ -5,8 +5,10 @@
 //! the order of their versions: every replica of a log arrives at the same one. Events about revocations
 //! that are not live change nothing.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, btree_map};
 use alloc::vec::Vec;
+
+use hashbrown::hash_map;
 
 use crate::cutoff::Cutoff;
 use crate::key::{Key, KeyMap};
@@ -46,18 +48,26 @@ enum Versions {
 impl Ledger {
     /// A revocation that the event at `version` has put in force.
     pub fn revoke(&mut self, version: Version, revocation: Live) -> Option<Change> {
-        if self.live.contains_key(&version) {
-            return None;
-        }
-        self.live.insert(version, revocation);
+        match self.live.entry(version) {
+            btree_map::Entry::Occupied(_) => return None,
+            btree_map::Entry::Vacant(live) => live.insert(revocation),
+        };
         if let Some(at) = revocation.expires_at {
             self.expiries.insert((at, version));
         }
-        self.by_key
-            .entry(revocation.key)
-            .and_modify(|versions| versions.add(revocation.cutoff, version))
-            .or_insert(Versions::One(revocation.cutoff, version));
-        self.settle(revocation.key)
+        match self.by_key.entry(revocation.key) {
+            hash_map::Entry::Occupied(mut versions) => {
+                versions.get_mut().add(revocation.cutoff, version);
+                self.settle(revocation.key)
+            }
+            // A key without a live revocation is not in the set: there is nothing to compare with.
+            hash_map::Entry::Vacant(versions) => {
+                versions.insert(Versions::One(revocation.cutoff, version));
+                let change = Change { key: revocation.key, cutoff: Some(revocation.cutoff) };
+                self.set.apply(change);
+                Some(change)
+            }
+        }
     }
 
     /// Tokens issued after `cutoff` are accepted again; what is left ends at `expires_at` at the latest.

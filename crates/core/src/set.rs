@@ -120,17 +120,26 @@ impl RevocationSet {
         if self.always.get(key).is_some() {
             return Some(Cutoff::Always);
         }
-        self.timed.get(key).map(|timed| Cutoff::At(timed.seconds()))
+        self.timed.get(key).copied().map(Timed::cutoff)
     }
 
     /// Gives a key its new value; returns the change that takes it back.
     pub fn apply(&mut self, change: Change) -> Change {
         let Change { key, cutoff } = change;
-        let before = self.remove(key);
-        match cutoff {
-            Some(Cutoff::Always) => drop(self.always.insert(key.page(), key.rest())),
-            Some(Cutoff::At(seconds)) => drop(self.timed.insert(key.page(), Timed::new(key, seconds))),
-            None => {}
+        // Where it is put finds what was there, so that a new entry, as most changes are, is one search.
+        let before = match cutoff {
+            Some(Cutoff::Always) => match self.always.insert(key.page(), key.rest()) {
+                Some(_) => Some(Cutoff::Always),
+                None => self.timed.remove(key).map(Timed::cutoff),
+            },
+            Some(Cutoff::At(seconds)) => match self.timed.insert(key.page(), Timed::new(key, seconds)) {
+                Some(timed) => Some(timed.cutoff()),
+                None => self.always.remove(key).map(|_| Cutoff::Always),
+            },
+            None => self.remove(key),
+        };
+        if let Some(before) = before {
+            self.digest.subtract(key, before);
         }
         if let Some(cutoff) = cutoff {
             self.digest.add(key, cutoff);
@@ -139,12 +148,10 @@ impl RevocationSet {
     }
 
     fn remove(&mut self, key: Key) -> Option<Cutoff> {
-        let before = match self.always.remove(key) {
-            Some(_) => Cutoff::Always,
-            None => Cutoff::At(self.timed.remove(key)?.seconds()),
-        };
-        self.digest.subtract(key, before);
-        Some(before)
+        match self.always.remove(key) {
+            Some(_) => Some(Cutoff::Always),
+            None => self.timed.remove(key).map(Timed::cutoff),
+        }
     }
 
     /// Takes a page of another set over: the way in which a snapshot comes, without a search for each entry.

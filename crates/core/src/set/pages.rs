@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::TIMED_BYTES;
 use crate::UnixSeconds;
+use crate::cutoff::Cutoff;
 use crate::key::{Key, PAGE_BITS, Rest};
 
 /// The pages of a set.
@@ -32,6 +33,10 @@ impl Timed {
 
     pub(super) fn seconds(&self) -> UnixSeconds {
         UnixSeconds::from_le_bytes(self.seconds)
+    }
+
+    pub(super) fn cutoff(self) -> Cutoff {
+        Cutoff::At(self.seconds())
     }
 
     pub(super) fn from_bytes(bytes: &[u8; TIMED_BYTES]) -> Self {

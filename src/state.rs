@@ -123,12 +123,18 @@ impl State {
         match event.ok_or(StateError::Unknown(version))? {
             Body::Revoked(revoked) => {
                 let (cutoff, expires_at) = (cutoff_of(&revoked), revoked.expires_at);
-                let selector = selector_of(revoked).map_err(content)?;
-                let key = selector.hash(&self.hash_key);
+                let (key, place) = match self.shapes.find(&revoked) {
+                    Some((place, shape)) => {
+                        let values = revoked.requirements.iter().map(|required| required.value.as_str());
+                        (Key::of(&self.hash_key, shape, values), place)
+                    }
+                    None => {
+                        let selector = selector_of(revoked).map_err(content)?;
+                        (selector.hash(&self.hash_key), self.shapes.place(selector.shape()))
+                    }
+                };
                 let change = self.ledger.revoke(version, Live { key, cutoff, expires_at, reinstated: false });
-                if self.shapes.used(key, selector.shape()) {
-                    effect.shapes.push(selector.shape().clone());
-                }
+                effect.shapes.extend(self.shapes.used(key, place).cloned());
                 self.note(change, &mut effect);
             }
             Body::Reinstated(reinstated) => {

@@ -1,7 +1,11 @@
 //! Which shapes are in use, counted by the keys that have them.
 
 use portcullis_core::key::KeyMap;
+use portcullis_core::selector::MAX_VALUE_BYTES;
+use portcullis_core::wire::edge;
 use portcullis_core::{Key, Shape};
+
+use crate::log::wire;
 
 /// The shapes of the live revocations.
 #[derive(Clone, Debug, Default)]
@@ -18,29 +22,33 @@ struct Slot {
 }
 
 impl Shapes {
-    /// A key of that shape is in the set. Whether the shape was not in use before.
-    pub(super) fn used(&mut self, key: Key, shape: &Shape) -> bool {
-        if self.slot_of.contains_key(&key) {
-            return false;
-        }
+    /// The place of a shape.
+    pub(super) fn place(&mut self, shape: &Shape) -> usize {
         let known = self.slots.iter().position(|slot| slot.shape == *shape);
-        let at =
-            known.or_else(|| self.slots.iter().position(|slot| slot.keys == 0)).unwrap_or(self.slots.len());
-        self.slot_of.insert(key, at);
+        let free = || self.slots.iter().position(|slot| slot.keys == 0);
+        let at = known.or_else(free).unwrap_or(self.slots.len());
         match self.slots.get_mut(at) {
-            Some(slot) => {
-                let new = slot.keys == 0;
-                if known.is_none() {
-                    slot.shape = shape.clone();
-                }
-                slot.keys += 1;
-                new
-            }
-            None => {
-                self.slots.push(Slot { shape: shape.clone(), keys: 1 });
-                true
-            }
+            Some(slot) if known.is_none() => slot.shape = shape.clone(),
+            Some(_) => {}
+            None => self.slots.push(Slot { shape: shape.clone(), keys: 0 }),
         }
+        at
+    }
+
+    /// The shape of a revocation with its place, if it has one and the revocation's selector makes sense.
+    ///
+    /// Nearly all revocations have a shape that others have: these need not be taken apart to see that.
+    pub(super) fn find(&self, revoked: &wire::Revoked) -> Option<(usize, &Shape)> {
+        let mut shapes = self.slots.iter().map(|slot| &slot.shape).enumerate();
+        shapes.find(|(_, shape)| is_of(revoked, shape))
+    }
+
+    /// A key of the shape at that place is in the set. The shape, if it was not in use before.
+    pub(super) fn used(&mut self, key: Key, at: usize) -> Option<&Shape> {
+        self.slot_of.try_insert(key, at).ok()?;
+        let slot = self.slots.get_mut(at)?;
+        slot.keys += 1;
+        (slot.keys == 1).then_some(&slot.shape)
     }
 
     /// A key is no longer in the set.
@@ -56,4 +64,15 @@ impl Shapes {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Shape> {
         self.slots.iter().filter(|slot| slot.keys > 0).map(|slot| &slot.shape)
     }
+}
+
+/// Whether a revocation has that shape, and values as a selector of it may have them.
+fn is_of(revoked: &wire::Revoked, shape: &Shape) -> bool {
+    let (fields, requirements) = (shape.fields(), &revoked.requirements);
+    fields.len() == requirements.len()
+        && i32::from(edge::CutoffClaim::from(shape.cutoff_claim())) == revoked.cutoff_claim
+        && fields.iter().zip(requirements).all(|(field, requirement)| {
+            requirement.field.as_ref().is_some_and(|required| field == required)
+                && (1..=MAX_VALUE_BYTES).contains(&requirement.value.len())
+        })
 }

@@ -1,4 +1,5 @@
-use portcullis_core::{Cutoff, Selector};
+use portcullis_core::wire::edge;
+use portcullis_core::{Cutoff, CutoffClaim, Selector};
 
 use super::*;
 use crate::log::wire_requirements;
@@ -58,6 +59,41 @@ fn what_cannot_be_applied_leaves_the_state() {
     assert_eq!((state.version(), state.ledger().len()), (3, 1));
     let key = session("a").hash(state.hash_key());
     assert_eq!(state.ledger().set().get(key), Some(Cutoff::Always));
+}
+
+#[test]
+fn a_known_shape_does_not_make_a_selector_valid() {
+    let mut state = State::new(HashKey::new([1; 16]));
+    state.apply(1, revoked(&session("a"), None)).unwrap();
+    let requirements = wire_requirements(&session("b"));
+    for value in [String::new(), "x".repeat(portcullis_core::selector::MAX_VALUE_BYTES + 1)] {
+        let mut wrong = requirements.clone();
+        wrong[1].value = value;
+        let wrong = event(Body::Revoked(wire::Revoked { requirements: wrong, ..Default::default() }));
+        let refused = StateError::Content { version: 2, error: EventError::Selector };
+        assert_eq!(state.apply(2, wrong), Err(refused));
+    }
+    // In another order it is the same selector.
+    let reversed = requirements.into_iter().rev().collect();
+    let reversed = event(Body::Revoked(wire::Revoked { requirements: reversed, ..Default::default() }));
+    let effect = state.apply(2, reversed).unwrap();
+    assert_eq!(effect, Effect { changed: vec![session("b").hash(state.hash_key())], shapes: vec![] });
+}
+
+#[test]
+fn another_cutoff_claim_is_another_shape() {
+    let mut state = State::new(HashKey::new([1; 16]));
+    let subject = |claim| Selector::subject("https://i", "s", claim).unwrap();
+    let (issued, logged_in) = (subject(CutoffClaim::Iat), subject(CutoffClaim::AuthTime));
+    state.apply(1, revoked(&issued, None)).unwrap();
+    let other = event(Body::Revoked(wire::Revoked {
+        requirements: wire_requirements(&logged_in),
+        cutoff_claim: edge::CutoffClaim::AuthTime.into(),
+        ..Default::default()
+    }));
+    let effect = state.apply(2, other).unwrap();
+    assert_eq!(effect.changed, [logged_in.hash(state.hash_key())]);
+    assert_eq!(effect.shapes, [logged_in.shape().clone()]);
 }
 
 #[test]

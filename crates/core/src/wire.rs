@@ -94,6 +94,20 @@ impl TryFrom<edge::Field> for Field {
     }
 }
 
+/// Whether the message names this field.
+impl PartialEq<edge::Field> for Field {
+    fn eq(&self, message: &edge::Field) -> bool {
+        use edge::field::Field as Wire;
+        match (self, &message.field) {
+            (Self::Claim(path), Some(Wire::Claim(named))) => path.names() == named.names,
+            (Self::Client, Some(Wire::Client(_)))
+            | (Self::KeyId, Some(Wire::KeyId(_)))
+            | (Self::TokenSha256, Some(Wire::TokenSha256(_))) => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<&Shape> for edge::Shape {
     fn from(shape: &Shape) -> Self {
         Self {
@@ -228,8 +242,27 @@ mod tests {
             let shape = selector.unwrap().shape().clone();
             let bytes = edge::Shape::from(&shape).encode_to_vec();
             let read = edge::Shape::decode(bytes.as_slice()).unwrap();
+            assert!(shape.fields().iter().eq(&read.fields));
             assert_eq!(Shape::try_from(&read), Ok(shape));
         }
+    }
+
+    #[test]
+    fn a_field_is_its_own_message_and_no_other() {
+        let fields = [
+            Field::claim("sub"),
+            Field::claim("sid"),
+            Field::Claim("/sub/sid".parse().unwrap()),
+            Field::Client,
+            Field::KeyId,
+            Field::TokenSha256,
+        ];
+        let messages = fields.each_ref().map(edge::Field::from);
+        for (at, field) in fields.iter().enumerate() {
+            let equal: Vec<usize> = (0..messages.len()).filter(|other| *field == messages[*other]).collect();
+            assert_eq!(equal, [at], "{field}");
+        }
+        assert!(Field::Client != edge::Field { field: None });
     }
 
     #[test]

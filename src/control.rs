@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::{Kind, Shape, Version};
+use portcullis_core::{Kind, Selector, Shape, Version};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +57,7 @@ use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::store::{FeedSettings, Store};
 use intake::Intake;
+use story::Terms;
 
 /// Most revocations in one call of [`Control::revoke`].
 pub const MAX_BATCH: usize = 1_000;
@@ -99,6 +100,14 @@ struct Inner {
     followed: Arc<tokio::sync::Semaphore>,
     /// Held by a call that changes users, from looking at them until the change is in force.
     changing_users: tokio::sync::Mutex<()>,
+}
+
+/// A revocation whose event is on its way into the log.
+struct Begun {
+    selector: Selector,
+    terms: Terms,
+    warnings: Vec<Warning>,
+    payload: Vec<u8>,
 }
 
 impl Control {
@@ -196,27 +205,30 @@ impl Control {
         let _turn = if brings_shapes { Some(self.inner.new_shapes.lock().await) } else { None };
         let understood = self.within_shapes(understood);
         let hash_key = &self.inner.store.log().identity().hash_key;
-        let events: Vec<NewEvent> = understood
-            .iter()
-            .filter_map(|intake| intake.as_ref().ok())
+        let mut events = Vec::with_capacity(understood.len());
+        let begun: Vec<Result<Begun, ControlError>> = understood
+            .into_iter()
             .map(|intake| {
-                let event = event(Body::Revoked(intake.revoked.clone()), caller.into(), at_ms);
-                NewEvent::new(event, Some(intake.selector.hash(hash_key)))
+                let Intake { selector, revoked, warnings } = intake?;
+                let terms = Terms::of(&revoked);
+                let event = event(Body::Revoked(revoked), caller.into(), at_ms);
+                let entry = NewEvent::new(event, Some(selector.hash(hash_key)));
+                let payload = entry.payload().to_vec();
+                events.push(entry);
+                Ok(Begun { selector, terms, warnings, payload })
             })
             .collect();
-        let payloads: Vec<Vec<u8>> = events.iter().map(|entry| entry.payload().to_vec()).collect();
         let first = match events.is_empty() {
             true => 0,
             false => self.commit(events, at_ms).await?.first,
         };
-        let mut stored = (first..).zip(payloads);
-        let answers = understood.into_iter().map(|intake| {
-            let intake = intake?;
-            // One payload per request that was understood.
-            let (version, payload) = stored.next().ok_or(ControlError::NotReady)?;
+        let mut versions = first..;
+        let answers = begun.into_iter().map(|begun| {
+            let Begun { selector, terms, warnings, payload } = begun?;
+            // One version per request that was understood.
+            let version = versions.next().ok_or(ControlError::NotReady)?;
             let id = RevocationId::of(version, &payload);
-            let Intake { selector, revoked, warnings } = intake;
-            let revocation = story::new(id, selector, &revoked, caller.into(), at_ms);
+            let revocation = story::new(id, selector, terms, caller.into(), at_ms);
             Ok(Accepted { revocation, commit: Commit { version, at_ms }, warnings })
         });
         let answers: Vec<Result<Accepted, ControlError>> = answers.collect();
@@ -365,10 +377,9 @@ impl Control {
     }
 
     fn brings_shapes(&self, understood: &[Result<Intake, ControlError>]) -> bool {
-        self.inner.store.read(|state| {
-            let known: BTreeSet<&Shape> = state.shapes().collect();
-            understood.iter().flatten().any(|intake| !known.contains(intake.selector.shape()))
-        })
+        self.inner
+            .store
+            .read(|state| understood.iter().flatten().any(|intake| !state.uses(intake.selector.shape())))
     }
 
     /// Refuses what would bring one shape too many into use.

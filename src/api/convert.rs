@@ -11,11 +11,11 @@ use crate::{auth, config};
 ///
 /// `by_default` says which issuer is meant when none is named.
 pub(super) fn new_revocation(
-    request: model::NewRevocation,
+    mut request: model::NewRevocation,
     by_default: impl Fn() -> Result<String, Refusal>,
 ) -> Result<control::NewRevocation, ApiError> {
     let (cutoff, expires_at) = (request.cutoff, request.expires_at);
-    let (until_reinstated, reason) = (request.until_reinstated, request.reason.clone());
+    let (until_reinstated, reason) = (request.until_reinstated, std::mem::take(&mut request.reason));
     Ok(control::NewRevocation {
         cutoff_ms: cutoff.map(Moment::millis),
         expires_at: expires_at.map(Moment::seconds),

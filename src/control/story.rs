@@ -1,7 +1,7 @@
 //! From the events about a revocation to what callers see of it.
 
 use portcullis_core::ledger::Live;
-use portcullis_core::{Cutoff, Selector, Version};
+use portcullis_core::{Cutoff, Selector, UnixSeconds, Version};
 
 use super::error::ControlError;
 use super::revocation::{Revocation, RevocationId, Status};
@@ -11,22 +11,36 @@ use crate::clock::UnixMillis;
 use crate::log::wire::event::Event as Body;
 use crate::log::{LogError, Search, Story, cutoff_of, selector_of, wire};
 
+/// What of a revocation's event callers see beside its selector.
+pub(super) struct Terms {
+    cutoff: Cutoff,
+    expires_at: Option<UnixSeconds>,
+    reason: String,
+}
+
+impl Terms {
+    pub(super) fn of(revoked: &wire::Revoked) -> Self {
+        Self { cutoff: cutoff_of(revoked), expires_at: revoked.expires_at, reason: revoked.reason.clone() }
+    }
+}
+
 /// A revocation that has just been made.
 pub(super) fn new(
     id: RevocationId,
     selector: Selector,
-    revoked: &wire::Revoked,
+    terms: Terms,
     created_by: Actor,
     created_at_ms: UnixMillis,
 ) -> Revocation {
+    let Terms { cutoff, expires_at, reason } = terms;
     Revocation {
         id,
         selector,
-        cutoff: cutoff_of(revoked),
-        expires_at: revoked.expires_at,
-        until_reinstated: revoked.expires_at.is_none(),
+        cutoff,
+        expires_at,
+        until_reinstated: expires_at.is_none(),
         status: Status::Active,
-        reason: revoked.reason.clone(),
+        reason,
         created_at_ms,
         created_by,
         reinstated_at_ms: None,
@@ -45,7 +59,7 @@ pub(super) fn tell(story: &Story, live: Option<Live>) -> Result<(Revocation, wir
         .map_err(|error| LogError::Damaged(format!("event {version}: {error}")))?;
     let id = RevocationId::of(version, &story.revoked.payload);
     let created_by = event.actor.as_ref().map(Actor::from).unwrap_or_default();
-    let mut revocation = new(id, selector, &revoked, created_by, millis(event.at_ms));
+    let mut revocation = new(id, selector, Terms::of(&revoked), created_by, millis(event.at_ms));
     let mut undone_at_ms = None;
     for record in &story.since {
         let event = record.event()?;

@@ -302,12 +302,18 @@ impl fmt::Debug for KeyText {
 /// than five bits is padded with zeros.
 #[must_use]
 pub fn base32(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let bit = |at: usize| bytes.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1);
     (0..(bytes.len() * 8).div_ceil(5))
-        .map(|group| (0..5).fold(0, |digit, at| digit << 1 | usize::from(bit(group * 5 + at))))
-        .filter_map(|digit| DIGITS.get(digit).copied().map(char::from))
+        .map(|group| (0..5).fold(0, |digit, at| digit << 1 | u32::from(bit(group * 5 + at))))
+        .map(base32_digit)
         .collect()
+}
+
+/// The digit of [`base32`] for the last five bits.
+#[must_use]
+pub fn base32_digit(bits: u32) -> char {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    DIGITS.get(bits as usize % DIGITS.len()).copied().map_or('0', char::from)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! A revocation as callers see it, and the id by which they name it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use portcullis_core::{Cutoff, Kind, Selector, UnixSeconds, Version};
 use sha2::{Digest as _, Sha256};
 
-use crate::auth::{Actor, base32};
+use crate::auth::{Actor, base32_digit};
 use crate::clock::UnixMillis;
 
 /// Names a revocation: the version of its event, and a check of what is in it.
@@ -43,10 +43,9 @@ impl RevocationId {
 
 impl fmt::Display for RevocationId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 20 bits, left-aligned in three bytes: four digits and a rest that is left out.
-        let [_, bytes @ ..] = (self.check << 4).to_be_bytes();
-        let digits = base32(&bytes);
-        write!(out, "r{}-{}", self.version, digits.get(..CHECK_DIGITS).unwrap_or_default())
+        write!(out, "r{}-", self.version)?;
+        // 20 bits: four digits of five.
+        [15, 10, 5, 0].iter().try_for_each(|shift| out.write_char(base32_digit(self.check >> shift)))
     }
 }
 

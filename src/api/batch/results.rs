@@ -20,8 +20,8 @@ pub(super) fn stream(results: Receiver<BatchLine>) -> impl Stream<Item = Result<
         }
         let mut text = Vec::new();
         for result in together {
-            // Text and numbers always are JSON.
-            text.extend(serde_json::to_vec(&result).unwrap_or_default());
+            // Text and numbers always are JSON, and a vector takes everything.
+            let _ = serde_json::to_writer(&mut text, &result);
             text.push(b'\n');
         }
         Some((Ok(text.into()), results))

@@ -12,8 +12,8 @@ use crate::api::error::{ApiError, Code};
 /// Longest line, and most of them.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 const MAX_LINES: u64 = 1_000_000;
-/// Most lines that become one append.
-const MAX_GROUP: usize = 500;
+/// Most lines that become one append: the more there are, the fewer pages of the log's index are written for each.
+const MAX_GROUP: usize = crate::control::MAX_BATCH;
 /// Until the next part of the body must have arrived.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 

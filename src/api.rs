@@ -48,10 +48,13 @@ pub fn router(inlets: Inlets, modules: Arc<Modules>, system: Arc<System>) -> Rou
         .merge(misdirected::routes())
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(middleware::from_fn(observe::bound))
-        .layer(middleware::from_fn_with_state(control, observe::count))
-        .layer(Extension(modules))
-        .layer(Extension(system))
+        // As one, the first outermost: each call to `layer` would box the routes and every request once more.
+        .layer((
+            Extension(system),
+            Extension(modules),
+            middleware::from_fn_with_state(control, observe::count),
+            middleware::from_fn(observe::bound),
+        ))
         .with_state(inlets)
 }
 

@@ -94,7 +94,7 @@ struct OfList {
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Request {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -271,8 +271,8 @@ impl Metrics {
     }
 
     /// An HTTP request was answered. `route` is the pattern, not the path, so that its values are few.
-    pub fn http_request(&self, method: &str, route: &str, status: u16, took: Duration) {
-        let label = Request { method: method.into(), route: route.into(), status };
+    pub fn http_request(&self, method: &'static str, route: String, status: u16, took: Duration) {
+        let label = Request { method, route, status };
         self.requests.get_or_create(&label).inc();
         self.request_seconds.observe(took.as_secs_f64());
     }
@@ -297,7 +297,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.appends.inc();
         metrics.rejected("session_revoked", false, 3);
-        metrics.http_request("POST", "/v1/revocations", 201, Duration::from_millis(3));
+        metrics.http_request("POST", "/v1/revocations".into(), 201, Duration::from_millis(3));
         metrics.receipt(Duration::from_millis(2));
         metrics.edge_refused("unknown_key");
         let text = metrics.render();

@@ -28,7 +28,7 @@ pub(super) async fn count(State(control): State<Control>, request: Request, next
     traces::answered(&span, response.status().as_u16());
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    control.metrics().http_request(method, &route, response.status().as_u16(), started.elapsed());
+    control.metrics().http_request(method, route, response.status().as_u16(), started.elapsed());
     response
 }
 

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,8 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -99,15 +100,22 @@ async fn answer(
     limits: Limits,
     stop: CancellationToken,
 ) {
-    let begun = Notify::new();
+    // Looked at when the time may be up, so that a request costs no timer and wakes nobody.
+    let opened = Instant::now();
+    let begun_ms = AtomicU64::new(0);
     let peer = connection.peer_address().map(Peer).unwrap_or_default();
     let service = service_fn(|mut request: Request<Incoming>| {
-        begun.notify_one();
+        begun_ms.store(millis(opened.elapsed()), Ordering::Relaxed);
         request.extensions_mut().insert(peer);
         let router = routes.borrow().clone();
         TowerToHyperService::new(router).call(request)
     });
-    let idle = async { while timeout(limits.idle, begun.notified()).await.is_ok() {} };
+    let idle = async {
+        let due = || opened + Duration::from_millis(begun_ms.load(Ordering::Relaxed)) + limits.idle;
+        while Instant::now() < due() {
+            sleep_until(due()).await;
+        }
+    };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(connection), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -119,6 +127,10 @@ async fn answer(
     if let Err(error) = ended {
         debug!(error, "a connection ended early");
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! open streams, so that a revocation ends exactly these.
 //!
 //! A token seen before costs a hash of its end, one look-up and one comparison. Idle tokens are evicted by the clock
-//! algorithm within [`MAX_TOKENS`] and [`MAX_BYTES`]; a token with an open stream stays as long as the
-//! stream, within [`MAX_OPEN_BYTES`]. Only tokens whose streams outlive a tick are indexed by key; the others, few at any moment, are
+//! algorithm within [`MAX_TOKENS`] and [`MAX_BYTES`], and for one that has come twice only: a flood of tokens that come
+//! once evicts nothing. A token with an open stream stays as long as the stream, within [`MAX_OPEN_BYTES`]. Only tokens whose streams outlive a tick are indexed by key; the others, few at any moment, are
 //! scanned when something changes, so that an ordinary request never pays for an index.
 
 use alloc::boxed::Box;
@@ -11,6 +11,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::hash::Hasher;
 
+use hashbrown::hash_map::Entry;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::claims::TokenKeys;
@@ -19,7 +20,11 @@ use crate::set::Change;
 use crate::token::Malformed;
 use crate::words;
 
-/// Most idle tokens that are remembered. The number of those with open streams is bounded by Envoy's own limits.
+mod seen;
+
+use seen::Seen;
+
+/// Most idle tokens that are remembered, beside the one that is about to be used. The number of those with open streams is bounded by Envoy's own limits.
 pub const MAX_TOKENS: usize = 16_384;
 /// Most bytes that idle tokens may take, their keys included.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -68,6 +73,8 @@ pub struct Live {
     free: Vec<usize>,
     by_hash: KeyMap<u128, usize>,
     by_key: KeyMap<Key, BTreeSet<usize>>,
+    // Once the table is full.
+    seen: Seen,
     // Slots with streams that are not indexed yet.
     young: Vec<usize>,
     hand: usize,
@@ -82,6 +89,7 @@ struct Slot {
     source: Source,
     keys: TokenKeys,
     streams: Vec<StreamId>,
+    /// Has come again since it was looked at for eviction.
     used: bool,
     place: Place,
 }
@@ -142,6 +150,7 @@ impl Live {
             free: Vec::new(),
             by_hash: KeyMap::default(),
             by_key: KeyMap::default(),
+            seen: Seen::default(),
             young: Vec::new(),
             hand: 0,
             idle: 0,
@@ -176,7 +185,9 @@ impl Live {
         }
         let at = self.insert(Source::Raw { hash, raw: raw.into() }, keys);
         self.by_hash.insert(hash, at);
-        self.became_idle(at);
+        self.count_idle(at);
+        // It is about to be used, and comes on top.
+        self.evict(at, MAX_TOKENS + 1, MAX_BYTES.saturating_add(raw.len()));
         Ok(TokenId(at))
     }
 
@@ -338,7 +349,7 @@ impl Live {
     }
 
     fn insert(&mut self, source: Source, keys: TokenKeys) -> usize {
-        let slot = Slot { source, keys, streams: Vec::new(), used: true, place: Place::Idle };
+        let slot = Slot { source, keys, streams: Vec::new(), used: false, place: Place::Idle };
         if let Some(at) = self.free.pop()
             && let Some(vacant) = self.slots.get_mut(at)
         {
@@ -349,21 +360,40 @@ impl Live {
         self.slots.len().saturating_sub(1)
     }
 
-    /// Counts a token without streams, and evicts others until the bounds hold again.
-    fn became_idle(&mut self, at: usize) {
+    fn count_idle(&mut self, at: usize) {
         if let Some(slot) = self.slots.get(at) {
             self.idle = self.idle.saturating_add(slot.idle_count());
             self.bytes = self.bytes.saturating_add(slot.idle_bytes());
         }
+    }
+
+    /// A token's last stream has ended: it stays, if there is room or it has come before.
+    fn became_idle(&mut self, at: usize) {
+        self.count_idle(at);
+        if self.idle <= MAX_TOKENS && self.bytes <= MAX_BYTES {
+            return;
+        }
+        let Some(Slot { source: Source::Raw { hash, .. }, used, .. }) = self.slots.get_mut(at) else {
+            return;
+        };
+        *used = *used || self.seen.before(*hash);
+        if *used {
+            self.evict(at, MAX_TOKENS, MAX_BYTES);
+        } else {
+            self.vacate(at);
+        }
+    }
+
+    /// Evicts idle tokens until there are no more than so many with so many bytes, but not that one.
+    fn evict(&mut self, but: usize, tokens: usize, bytes: usize) {
         // Two rounds: the first takes the mark away, the second finds it gone.
         let mut steps = self.slots.len().saturating_mul(2);
-        while steps > 0 && (self.idle > MAX_TOKENS || self.bytes > MAX_BYTES) {
+        while steps > 0 && (self.idle > tokens || self.bytes > bytes) {
             steps -= 1;
             self.hand = self.hand.checked_add(1).filter(|next| *next < self.slots.len()).unwrap_or_default();
             let Some(slot) = self.slots.get_mut(self.hand) else { return };
             let evictable = slot.streams.is_empty() && matches!(slot.source, Source::Raw { .. });
-            // The newest one is about to be used.
-            if !evictable || self.hand == at {
+            if !evictable || self.hand == but {
                 continue;
             }
             if slot.used {
@@ -405,8 +435,10 @@ impl Live {
 
 /// Takes a token out of the table, if it is the one that is found there.
 fn forget(by_hash: &mut KeyMap<u128, usize>, hash: u128, at: usize) {
-    if by_hash.get(&hash) == Some(&at) {
-        by_hash.remove(&hash);
+    if let Entry::Occupied(found) = by_hash.entry(hash)
+        && *found.get() == at
+    {
+        found.remove();
     }
 }
 

@@ -11,10 +11,12 @@ mod tokens;
 mod variant;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use portcullis_testbed::paths;
 
 use crate::note;
 use crate::report::Report;
@@ -78,6 +80,7 @@ impl Edge {
             }
         }
         add_ratios(&results, report);
+        add_module(report)?;
         for variant in &variants {
             add_figures(variant, results.get(variant.name).map_or(&[], Vec::as_slice), report);
         }
@@ -147,6 +150,13 @@ fn add_ratios(results: &Results, report: &mut Report) {
         let cpu: Vec<f64> = pairs(over, under).map(|(over, under)| over.cpu_over(under)).collect();
         report.add(format!("{id}_cpu"), "ratio", &cpu);
     }
+}
+
+/// How long the filter is that Envoy compiles for every worker.
+fn add_module(report: &mut Report) -> Result<()> {
+    let bytes = fs::metadata(paths::filter()?).context("no filter")?.len();
+    report.add("module_bytes", "bytes", &[f64::from(u32::try_from(bytes)?)]);
+    Ok(())
 }
 
 fn add_figures(variant: &Variant, measured: &[Measured], report: &mut Report) {

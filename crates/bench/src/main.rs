@@ -49,7 +49,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// A request in a real Envoy: requests a second, latency, processor time, memory (12 minutes)
+    /// A request in a real Envoy: requests a second, latency, processor time, memory (20 minutes)
     Edge(edge::Edge),
     /// The set in the VM of an Envoy's worker: look-ups, and taking a snapshot in (2 minutes)
     Set(set::Set),

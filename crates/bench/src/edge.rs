@@ -51,8 +51,6 @@ pub(crate) struct Edge {
 const QUICK_MOST: usize = 1_000_000;
 
 type Results = BTreeMap<&'static str, Vec<Measured>>;
-/// Variants that have no figure, and why.
-type Broken = BTreeMap<&'static str, String>;
 
 impl Edge {
     pub(crate) async fn run(self, cores: &Cores, report: &mut Report) -> Result<()> {
@@ -61,7 +59,7 @@ impl Edge {
         let variants = variant::choose(&self.only, most)?;
         let stage = Stage::set(&variants, cores.clone()).await?;
         let mut results = Results::new();
-        let mut broken = Broken::new();
+        let mut broken: BTreeMap<&str, String> = BTreeMap::new();
         for round in 1..=rounds {
             note!("Round {round} of {rounds}");
             let sound: Vec<_> = variants.iter().filter(|one| !broken.contains_key(one.name)).collect();

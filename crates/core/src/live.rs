@@ -17,17 +17,19 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use crate::claims::TokenKeys;
 use crate::key::{Key, KeyMap};
 use crate::set::Change;
-use crate::token::Malformed;
+use crate::token::{MAX_TOKEN_BYTES, Malformed};
 use crate::words;
 
 mod seen;
 
 use seen::Seen;
 
-/// Most idle tokens that are remembered, beside the one that is about to be used. The number of those with open streams is bounded by Envoy's own limits.
+/// Most idle tokens that are remembered. The number of those with open streams is bounded by Envoy's own limits.
 pub const MAX_TOKENS: usize = 16_384;
 /// Most bytes that idle tokens may take, their keys included.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// What idle tokens may take for good: then there is room for one more, until it is known whether it has come before.
+const SETTLED: Room = Room { tokens: MAX_TOKENS - 1, bytes: MAX_BYTES - MAX_TOKEN_BYTES };
 /// When the tokens with open streams take more than this, only small ones are taken in: what is held then grows
 /// by less for a stream than Envoy holds for it.
 pub const MAX_OPEN_BYTES: usize = 64 * 1024 * 1024;
@@ -38,6 +40,13 @@ const INDEXED_KEY_BYTES: usize = 128;
 /// Bytes at a token's end that are hashed: there is its signature, or its randomness. Of tokens that end alike, the
 /// latest is found again.
 const HASHED_BYTES: usize = 64;
+
+/// What idle tokens may take.
+#[derive(Clone, Copy)]
+struct Room {
+    tokens: usize,
+    bytes: usize,
+}
 
 /// A stream: the host's number of an HTTP request's context.
 pub type StreamId = u32;
@@ -186,8 +195,7 @@ impl Live {
         let at = self.insert(Source::Raw { hash, raw: raw.into() }, keys);
         self.by_hash.insert(hash, at);
         self.count_idle(at);
-        // It is about to be used, and comes on top.
-        self.evict(at, MAX_TOKENS + 1, MAX_BYTES.saturating_add(raw.len()));
+        self.evict(at, Room { tokens: MAX_TOKENS, bytes: MAX_BYTES });
         Ok(TokenId(at))
     }
 
@@ -370,7 +378,7 @@ impl Live {
     /// A token's last stream has ended: it stays, if there is room or it has come before.
     fn became_idle(&mut self, at: usize) {
         self.count_idle(at);
-        if self.idle <= MAX_TOKENS && self.bytes <= MAX_BYTES {
+        if !self.is_over(SETTLED) {
             return;
         }
         let Some(Slot { source: Source::Raw { hash, .. }, used, .. }) = self.slots.get_mut(at) else {
@@ -378,17 +386,21 @@ impl Live {
         };
         *used = *used || self.seen.before(*hash);
         if *used {
-            self.evict(at, MAX_TOKENS, MAX_BYTES);
+            self.evict(at, SETTLED);
         } else {
             self.vacate(at);
         }
     }
 
-    /// Evicts idle tokens until there are no more than so many with so many bytes, but not that one.
-    fn evict(&mut self, but: usize, tokens: usize, bytes: usize) {
+    fn is_over(&self, room: Room) -> bool {
+        self.idle > room.tokens || self.bytes > room.bytes
+    }
+
+    /// Evicts idle tokens until there is that room, but not that one: it is about to be used, or just was.
+    fn evict(&mut self, but: usize, room: Room) {
         // Two rounds: the first takes the mark away, the second finds it gone.
         let mut steps = self.slots.len().saturating_mul(2);
-        while steps > 0 && (self.idle > tokens || self.bytes > bytes) {
+        while steps > 0 && self.is_over(room) {
             steps -= 1;
             self.hand = self.hand.checked_add(1).filter(|next| *next < self.slots.len()).unwrap_or_default();
             let Some(slot) = self.slots.get_mut(self.hand) else { return };

@@ -25,7 +25,7 @@ pub fn generate(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let services = compile(root, |out, protos| {
         tonic_prost_build::configure()
             .extern_path(format!(".{EDGE}"), "::portcullis_core::wire::edge")
-            // Encoded once for all subscribers, so the control plane sends bytes.
+            // Encoded once for all subscribers, so what is on the stream is bytes, at either end.
             .extern_path(format!(".{EDGE}.ControlMessage"), "crate::edge::codec::Encoded")
             .codec_path("crate::edge::codec::EdgeCodec")
             .out_dir(out)
